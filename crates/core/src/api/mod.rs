@@ -1,0 +1,1 @@
+//! What hub, nodes and the command line agree on: the shapes of `/nave/v1`.

@@ -1,0 +1,4 @@
+//! The hub's half: its doors, its services and its memory.
+
+pub mod error;
+pub mod op;

@@ -1,0 +1,79 @@
+//! `Op`: who asks, from where, under which request, by which clock. Every service function takes one first.
+
+use std::net::IpAddr;
+
+use crate::clock::Clock;
+use crate::id::{NodeId, RequestId};
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// The hub itself; the text names the job.
+    Hub(&'static str),
+    /// Whoever reached the hub's own socket on its own machine: root or the owner of the data folder.
+    Operator {
+        /// The Unix user id that the kernel reported.
+        uid: u32,
+    },
+    /// A node, recognised by its key.
+    Node {
+        /// Which node.
+        id: NodeId,
+        /// Its name when it connected.
+        name: String,
+    },
+    /// Nobody that the hub knows (yet).
+    Anonymous,
+}
+
+/// The context of one operation.
+#[derive(Clone, Debug)]
+pub struct Op {
+    /// Who asks.
+    pub actor: Actor,
+    /// The address it came from, unmapped; `None` inside the hub and on its own socket.
+    pub source: Option<IpAddr>,
+    /// Follows the operation from the edge through the log to the audit row.
+    pub request: RequestId,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+impl Op {
+    /// An operation of the hub itself.
+    pub fn hub(job: &'static str, clock: Clock) -> Self {
+        Self { actor: Actor::Hub(job), source: None, request: RequestId::new(), clock }
+    }
+}
+
+impl Actor {
+    /// The kind, as the audit log writes it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Hub(_) => "hub",
+            Self::Operator { .. } => "operator",
+            Self::Node { .. } => "node",
+            Self::Anonymous => "anonymous",
+        }
+    }
+
+    /// The identifier within the kind, as the audit log writes it.
+    pub fn id(&self) -> String {
+        match self {
+            Self::Hub(job) => (*job).to_owned(),
+            Self::Operator { uid } => uid.to_string(),
+            Self::Node { id, .. } => id.to_string(),
+            Self::Anonymous => String::new(),
+        }
+    }
+
+    /// The name that a person reads.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Hub(job) => format!("hub ({job})"),
+            Self::Operator { uid } => format!("operator (uid {uid})"),
+            Self::Node { name, .. } => name.clone(),
+            Self::Anonymous => "anonymous".to_owned(),
+        }
+    }
+}
