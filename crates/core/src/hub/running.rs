@@ -47,6 +47,9 @@ pub enum StartError {
     /// A listener.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The configuration names a database that cannot be one.
+    #[error("{0}")]
+    Database(String),
     /// Its own socket.
     #[error(transparent)]
     Local(#[from] edge::local::LocalError),
@@ -195,6 +198,7 @@ impl RunningHub {
     pub async fn stop(self) {
         self.shutdown.soft.cancel();
         self.hub.presence.close_all("the hub is stopping");
+        self.hub.streams.end_all();
         self.hub.tasks.close();
         self.doors.close();
         let finished = async {

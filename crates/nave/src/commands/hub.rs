@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use nave_core::clock::Clock;
 use nave_core::hub::config::HubConfig;
-use nave_core::hub::running::{HubSetup, RunningHub};
+use nave_core::hub::running::{HubSetup, RunningHub, StartError};
 use nave_link::random::Random;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -35,7 +35,10 @@ pub async fn run(context: &Context<'_>, args: HubArgs) -> anyhow::Result<()> {
         clock: Clock::system(),
         random: Random::system(),
     };
-    let running = setup.start().await?;
+    let running = setup.start().await.map_err(|error| match error {
+        StartError::Database(words) => anyhow::Error::new(BadConfiguration(words)),
+        other => other.into(),
+    })?;
     greet(context, &running, first)?;
     until_told_to_stop(running).await
 }

@@ -55,6 +55,8 @@ pub(super) struct Live {
     /// Bytes that the opener reports of a stream that does not pass it, and when it last did (milliseconds).
     reported: [AtomicU64; 3],
     pub(super) cut: CancellationToken,
+    /// Both connections came.
+    pub(super) met: CancellationToken,
     /// The connection that came first and waits for the other.
     waiting: Mutex<Option<(Side, Half)>>,
 }
@@ -64,6 +66,7 @@ impl Live {
     pub(super) fn meet(&self, side: Side, half: Half) -> Option<((Side, Half), Half)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(first) = waiting.take() {
+            self.met.cancel();
             return Some((first, half));
         }
         *waiting = Some((side, half));
@@ -158,6 +161,7 @@ impl Streams {
             counts: Arc::default(),
             reported: Default::default(),
             cut: CancellationToken::new(),
+            met: CancellationToken::new(),
             waiting: Mutex::default(),
         });
         {
@@ -204,6 +208,14 @@ impl Streams {
                 // A node that is just leaving ends its streams itself.
                 let _ = session.peer.notify(&cut).await;
             }
+        }
+    }
+
+    /// Ends all streams that pass this hub: it stops.
+    pub fn end_all(&self) {
+        self.tickets().clear();
+        for (_, live) in self.live().drain() {
+            live.cut.cancel();
         }
     }
 

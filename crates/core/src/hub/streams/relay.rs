@@ -66,6 +66,7 @@ pub async fn bring(hub: Arc<Hub>, Admitted(admits): Admitted, half: Half) {
         // A connection that nobody joins must not wait for ever.
         tokio::select! {
             () = tokio::time::sleep(MEETING_TIME) => {}
+            () = live.met.cancelled() => return,
             () = live.cut.cancelled() => {}
         }
         live.stop_waiting();
@@ -81,7 +82,10 @@ pub async fn bring(hub: Arc<Hub>, Admitted(admits): Admitted, half: Half) {
     let end = pipe::join(asking, asked, counts, &live.cut).await;
     tracing::debug!(stream = id, ?end, "a relayed stream ended");
     // Two nodes that met directly drop their connections here, maybe before the report that says so has come.
-    tokio::time::sleep(REPORT_TIME).await;
+    tokio::select! {
+        () = tokio::time::sleep(REPORT_TIME) => {}
+        () = live.cut.cancelled() => {}
+    }
     if !live.is_direct() {
         hub.streams.forget(&id);
     }
