@@ -6,6 +6,7 @@ mod commands;
 mod logging;
 mod paths;
 mod printer;
+mod secret;
 
 use std::process::ExitCode;
 

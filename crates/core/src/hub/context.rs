@@ -17,6 +17,7 @@ use super::identity::{AccessKeys, TlsIdentity};
 use super::job::Jobs;
 use super::nodes::Presence;
 use super::op::Op;
+use super::seal::Sealer;
 use super::store::{Act, Store};
 use super::streams::Streams;
 use super::throttle::Throttle;
@@ -76,6 +77,8 @@ pub struct Hub {
     pub url: OnceLock<HubUrl>,
     /// Where the hub listens; set once the listeners stand.
     pub listeners: OnceLock<Vec<String>>,
+    /// Seals what must be read again.
+    pub sealer: Sealer,
     /// The database.
     pub store: Store,
     /// Tells the parts of the hub what happens.

@@ -1,6 +1,7 @@
 //! The hub's half: its doors, its services and its memory.
 
 pub mod access;
+pub mod backup;
 pub mod bus;
 pub mod config;
 pub mod context;
@@ -16,6 +17,7 @@ pub mod nodes;
 pub mod op;
 pub mod paths;
 pub mod running;
+pub mod seal;
 pub mod source;
 pub mod status;
 pub mod store;

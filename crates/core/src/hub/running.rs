@@ -20,6 +20,7 @@ use super::http::{self, RouteRow};
 use super::identity::{self, AccessKeys, DataFolder, IdentityError, TlsIdentity};
 use super::job;
 use super::nodes::Presence;
+use super::seal::Sealer;
 use super::store::{DatabaseUrl, MigrationSet, Store};
 use super::streams::Streams;
 use super::throttle::Throttle;
@@ -109,6 +110,7 @@ impl HubSetup {
                 "the certificate of identity self was replaced: the access key has a new first part; clients with the old one must be given the new one"
             );
         }
+        let sealer = Sealer::load_or_make(folder.path(), self.credentials.as_deref(), &self.random)?;
         let files = IdentityFiles {
             config: self.config.clone(),
             credentials: self.credentials,
@@ -127,6 +129,7 @@ impl HubSetup {
             key,
             next_key: RwLock::default(),
             access_keys,
+            sealer,
             settings: self.config.node_settings(),
             url: OnceLock::new(),
             listeners: OnceLock::new(),

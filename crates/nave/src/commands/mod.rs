@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod backup;
 mod ca;
 mod forward;
 mod hub;
@@ -56,6 +57,7 @@ pub async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<()> {
         Command::Audit(args) => operate::audit(&context, args).await,
         Command::Completions { shell } => reference::completions(&context, shell),
         Command::Man { into, markdown } => reference::man(&context, into, markdown),
-        Command::Backup(_) | Command::Restore(_) => unreachable!(),
+        Command::Backup(args) => backup::write(&context, args).await,
+        Command::Restore(args) => backup::restore(&context, args).await,
     }
 }

@@ -36,6 +36,8 @@ pub struct MigrationSet {
     pub name: &'static str,
     /// Every table of the set, in an order in which rows can be restored.
     pub tables: &'static [&'static str],
+    /// Columns that count up by themselves: (table, column).
+    pub counters: &'static [(&'static str, &'static str)],
     /// The steps, in order.
     pub migrations: &'static [Migration],
 }
@@ -82,7 +84,8 @@ pub async fn applied(store: &Store) -> Result<Vec<Applied>> {
         .collect()
 }
 
-pub(super) async fn run(store: &Store, sets: &[MigrationSet], clock: &Clock) -> Result<()> {
+/// Brings the schema up to date.
+pub async fn bring_up_to_date(store: &Store, sets: &[MigrationSet], clock: &Clock) -> Result<()> {
     let before = applied(store).await?;
     refuse_strangers(&before, sets)?;
     let engine = store.engine();

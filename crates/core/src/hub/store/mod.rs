@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use act::Act;
 pub use error::{StoreError, is_unique_violation};
-pub use migrate::{Migration, MigrationSet, applied};
+pub use migrate::{Applied, Migration, MigrationSet, applied, bring_up_to_date};
 pub use url::{DatabaseUrl, Engine};
 
 use super::error::Result;
@@ -52,7 +52,7 @@ impl Store {
     /// Opens the database and brings its schema up to date.
     pub async fn open(url: DatabaseUrl, sets: &[MigrationSet], clock: &crate::clock::Clock) -> Result<Self> {
         let store = Self::connect(url).await?;
-        migrate::run(&store, sets, clock).await?;
+        bring_up_to_date(&store, sets, clock).await?;
         Ok(store)
     }
 
