@@ -74,6 +74,9 @@ pub enum Command {
         /// Print all commands as one Markdown page
         #[arg(long)]
         markdown: bool,
+        /// Print the authorization table: every route and who may use it
+        #[arg(long, conflicts_with_all = ["into", "markdown"])]
+        authorization: bool,
     },
 }
 

@@ -15,6 +15,7 @@ use super::event::{self, Event};
 use super::fleet::{Fleet, NodeHappening};
 use super::identity::{AccessKeys, TlsIdentity};
 use super::job::Jobs;
+use super::metrics::Metrics;
 use super::nodes::Presence;
 use super::op::Op;
 use super::seal::Sealer;
@@ -89,6 +90,10 @@ pub struct Hub {
     pub streams: Streams,
     /// Wrong keys and tokens, by source address.
     pub wrong_keys: Throttle,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The file with the token that lets others than loopback read the metrics.
+    pub metrics_token: Option<PathBuf>,
     /// How the background jobs are.
     pub jobs: Jobs,
     /// What nodes are put to work in.

@@ -138,6 +138,8 @@ impl HubSetup {
             presence: Presence::default(),
             streams: Streams::default(),
             wrong_keys: Throttle::new(self.clock),
+            metrics: super::metrics::Metrics::default(),
+            metrics_token: self.config.metrics.token_file.clone(),
             jobs: job::Jobs::default(),
             fleets: self.fleets,
             folder: folder.path().to_owned(),
@@ -271,7 +273,7 @@ fn router(hub: &Arc<Hub>) -> (Router, Vec<RouteRow>) {
     let router = routes
         .into_router()
         .fallback(http::not_found)
-        .layer(axum::middleware::from_fn(http::identify))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(hub), http::identify))
         .with_state(Arc::clone(hub));
     (router, rows)
 }

@@ -56,7 +56,11 @@ pub async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<()> {
         Command::Stream(command) => operate::stream(&context, command).await,
         Command::Audit(args) => operate::audit(&context, args).await,
         Command::Completions { shell } => reference::completions(&context, shell),
-        Command::Man { into, markdown } => reference::man(&context, into, markdown),
+        Command::Man { authorization: true, .. } => {
+            reference::authorization(&context);
+            Ok(())
+        }
+        Command::Man { into, markdown, .. } => reference::man(&context, into, markdown),
         Command::Backup(args) => backup::write(&context, args).await,
         Command::Restore(args) => backup::restore(&context, args).await,
     }

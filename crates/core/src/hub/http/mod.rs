@@ -15,7 +15,7 @@ use super::store::MigrationSet;
 
 /// The core's own routes.
 pub fn core_routes() -> Routes {
-    upgrades::routes(api::routes(Routes::default()))
+    super::metrics::routes(upgrades::routes(api::routes(Routes::default())))
 }
 
 /// The core's own tables.
