@@ -135,7 +135,7 @@ impl Host {
         ip_in(space, &format!("link set {port} down\n"))
     }
 
-    /// Mends the cable.
+    /// Mends the cable; the kernel takes up to a second to use it again.
     pub fn up(&self) -> anyhow::Result<()> {
         let [_, (space, port)] = &self.ends;
         ip_in(space, &format!("link set {port} up\n"))
