@@ -8,6 +8,7 @@
 )]
 
 mod cargo;
+mod deb;
 mod docs;
 mod install;
 // The table of what tests need, read from its source: a dependency on the test kit would be one on the whole
@@ -15,6 +16,7 @@ mod install;
 #[path = "../../crates/testkit/src/need/table.rs"]
 #[expect(unreachable_pub, reason = "it is the test kit's, and public there")]
 mod need;
+mod package;
 mod report;
 mod test;
 mod tidy;
@@ -39,6 +41,8 @@ enum Chore {
     Tidy,
     /// Writes the pages that are generated from the program itself
     Docs(docs::Options),
+    /// A static binary and a Debian package of it, in target/package
+    Package(package::Options),
     /// The measurements of docs/performance.md; arguments go to the bench crate
     Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => test::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Docs(options) => docs::run(&options),
+        Chore::Package(options) => package::run(&options),
         Chore::Bench { arguments } => bench(&arguments),
     };
     match done {

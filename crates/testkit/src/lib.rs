@@ -3,5 +3,6 @@
 
 pub mod need;
 pub mod net;
+pub mod nspawn;
 
 pub use need::need;

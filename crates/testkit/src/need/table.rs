@@ -75,7 +75,7 @@ pub const NEEDS: &[Need] = &[
         name: "nspawn",
         purpose: "a booted Debian with a running systemd, to install the package in",
         apt: &["dpkg", "mmdebstrap", "systemd-container", "util-linux"],
-        programs: &["systemd-nspawn", "mmdebstrap", "nsenter", "dpkg-deb"],
+        programs: &["systemd-nspawn", "mmdebstrap", "nsenter", "setpriv", "dpkg-deb"],
         check: is_root,
     },
 ];

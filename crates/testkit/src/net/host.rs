@@ -75,6 +75,11 @@ impl Host {
         self.v6
     }
 
+    /// The network namespace, as a path that other programs can enter.
+    pub fn network(&self) -> PathBuf {
+        Path::new("/run/netns").join(self.space.name())
+    }
+
     /// `HOME` of the programs that run here, and the folder they start in.
     pub fn home(&self) -> &Path {
         &self.home
