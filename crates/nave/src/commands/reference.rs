@@ -48,7 +48,8 @@ fn describe(command: &mut Command, page: &mut String) {
 
 /// Every route and every method of the link, with who may use it.
 pub fn authorization(context: &Context<'_>) {
-    let mut rows: Vec<String> = nave_core::hub::http::core_routes().rows().iter().map(ToString::to_string).collect();
+    let mut rows: Vec<String> =
+        nave_core::hub::http::core_routes().rows().iter().map(ToString::to_string).collect();
     rows.extend(nave_link::protocol::ToHub::METHODS.iter().map(|method| {
         format!("{:<7} {method:<40} a node on its own link; what it may open is granted per target", "link")
     }));

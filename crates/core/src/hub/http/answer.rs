@@ -56,7 +56,11 @@ pub fn failure(status: StatusCode, code: &str, message: &str) -> Response {
 }
 
 /// Gives every request its id, and its log lines a span that carries it.
-pub(crate) async fn identify(State(hub): State<Arc<Hub>>, mut request: Request<Body>, next: Next) -> Response {
+pub(crate) async fn identify(
+    State(hub): State<Arc<Hub>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response {
     let id = RequestId::new();
     request.extensions_mut().insert(id);
     let span =

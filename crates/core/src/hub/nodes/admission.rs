@@ -222,7 +222,8 @@ async fn pending(
         None => {
             let row = new_node(&mut act, op, key, proof, NodeStatus::Pending).await?;
             store::add_role(&mut act, row.id, "host").await?;
-            hub.record(&mut act, &by(op, &row), about("node.asked_to_join", &row, json!({ "key": key }))).await?;
+            hub.record(&mut act, &by(op, &row), about("node.asked_to_join", &row, json!({ "key": key })))
+                .await?;
             row
         }
     };
