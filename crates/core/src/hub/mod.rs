@@ -1,4 +1,5 @@
 //! The hub's half: its doors, its services and its memory.
 
+pub mod edge;
 pub mod error;
 pub mod op;

@@ -1,0 +1,194 @@
+//! Listening sockets: bound or inherited, and the loop that accepts from one whatever goes wrong.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::net::{TcpListener, TcpSocket};
+
+use super::inherited::Inherited;
+use super::quiet::Quiet;
+use super::server::Server;
+
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: u32 = 1024;
+const FIRST_BACKOFF: Duration = Duration::from_millis(20);
+const LAST_BACKOFF: Duration = Duration::from_secs(1);
+
+/// One listener, as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// What logs and `nave status` call it.
+    pub name: String,
+    /// Where it listens.
+    pub address: Address,
+    /// The identity that it shows, by its name in [`super::Identities`].
+    pub identity: String,
+    /// The balancers in front of it: connections from there must begin with a PROXY header of version 2, and
+    /// connections from elsewhere must not.
+    pub proxy_from: Vec<IpNet>,
+}
+
+/// Where a listener listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// On a TCP port; `[::]` takes IPv4 too.
+    Tcp(SocketAddr),
+    /// On a socket that whoever started the hub has opened.
+    Inherited(RawFd),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Inherited(descriptor) => write!(f, "descriptor {descriptor}"),
+        }
+    }
+}
+
+/// Why a listener could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("listener {listener:?} cannot listen on {address}: {problem}")]
+pub struct BindError {
+    listener: String,
+    address: Address,
+    problem: Problem,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    #[error("another program listens there; stop it (`ss -ltnp` names it) or choose another port")]
+    InUse,
+    #[error(
+        "ports below 1024 are for root; choose a higher one, have systemd open the socket, or grant CAP_NET_BIND_SERVICE"
+    )]
+    Privileged,
+    #[error("this machine has no such address; `ip address` shows those it has")]
+    NoSuchAddress,
+    #[error("{0}")]
+    Inherited(String),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Listeners that hold their sockets and do not accept yet.
+#[derive(Debug)]
+pub struct Bound {
+    pub(super) listeners: Vec<BoundListener>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct BoundListener {
+    pub(super) name: Arc<str>,
+    pub(super) identity: String,
+    pub(super) proxy_from: Vec<IpNet>,
+    address: SocketAddr,
+    socket: TcpListener,
+}
+
+/// Opens all listeners, or none. Must be called within the runtime.
+///
+/// # Errors
+///
+/// Names the listener, its address, and what to do.
+pub fn bind(configs: &[ListenerConfig], inherited: &mut Inherited) -> Result<Bound, BindError> {
+    let listeners = configs.iter().map(|config| {
+        open(config, inherited).map_err(|problem| BindError {
+            listener: config.name.clone(),
+            address: config.address,
+            problem,
+        })
+    });
+    Ok(Bound { listeners: listeners.collect::<Result<_, _>>()? })
+}
+
+fn open(config: &ListenerConfig, inherited: &mut Inherited) -> Result<BoundListener, Problem> {
+    let socket = match config.address {
+        Address::Tcp(address) => listen(address).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => Problem::InUse,
+            io::ErrorKind::PermissionDenied if address.port() < 1024 => Problem::Privileged,
+            io::ErrorKind::AddrNotAvailable => Problem::NoSuchAddress,
+            _ => Problem::Io(error),
+        })?,
+        Address::Inherited(descriptor) => inherited.take(descriptor)?,
+    };
+    Ok(BoundListener {
+        name: config.name.as_str().into(),
+        identity: config.identity.clone(),
+        proxy_from: config.proxy_from.clone(),
+        address: socket.local_addr()?,
+        socket,
+    })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    if address.is_ipv6() {
+        // The system's default may differ (net.ipv6.bindv6only).
+        setsockopt(&socket, sockopt::Ipv6V6Only, &false)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+impl Bound {
+    /// Each listener's name and the address it really has (what port 0 became).
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        self.listeners.iter().map(|listener| (&*listener.name, listener.address))
+    }
+}
+
+impl BoundListener {
+    /// Accepts until the soft stop.
+    pub(super) async fn accept(self, server: &Server) {
+        let soft = server.0.shutdown.soft();
+        let listener = Arc::new(self);
+        let failed = Quiet::new(Duration::from_secs(10));
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            let Some(accepted) = soft.run_until_cancelled(listener.socket.accept()).await else { return };
+            match accepted {
+                Ok((tcp, peer)) => {
+                    backoff = FIRST_BACKOFF;
+                    server.take(&listener, tcp, peer);
+                }
+                Err(error) if of_one_connection(&error) => {
+                    tracing::debug!(listener = %listener.name, %error, "a connection failed before it was accepted");
+                }
+                Err(error) => {
+                    if let Some(left_out) = failed.due() {
+                        tracing::error!(listener = %listener.name, %error, left_out, "no connection can be accepted at the moment; raise the limit of open files if it is that (LimitNOFILE=)");
+                    }
+                    if soft.run_until_cancelled(tokio::time::sleep(backoff)).await.is_none() {
+                        return;
+                    }
+                    backoff = (backoff * 2).min(LAST_BACKOFF);
+                }
+            }
+        }
+    }
+}
+
+/// Whether an error of accept(2) is about the connection and not about the listener: see "Error handling" there.
+fn of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::ConnectionRefused
+            | Kind::Interrupted
+            | Kind::NetworkDown
+            | Kind::NetworkUnreachable
+            | Kind::HostUnreachable
+            | Kind::TimedOut
+    )
+}
