@@ -3,3 +3,4 @@
 pub mod edge;
 pub mod error;
 pub mod op;
+pub mod paths;

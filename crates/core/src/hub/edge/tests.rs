@@ -1,6 +1,6 @@
 //! The doors from outside: real sockets on the loopback, real TLS clients, short limits.
 
-mod bench;
+pub(super) mod bench;
 mod http;
 
 use bench::Bench;

@@ -27,20 +27,20 @@ use super::super::{
 };
 
 /// How long a test waits for what must happen.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(in super::super) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) struct Bench {
-    pub(super) address: SocketAddr,
-    pub(super) identities: Identities,
-    pub(super) shutdown: Shutdown,
-    pub(super) served: JoinHandle<Result<(), UnknownIdentity>>,
+pub(in super::super) struct Bench {
+    pub(in super::super) address: SocketAddr,
+    pub(in super::super) identities: Identities,
+    pub(in super::super) shutdown: Shutdown,
+    pub(in super::super) served: JoinHandle<Result<(), UnknownIdentity>>,
 }
 
-pub(super) struct Setup {
-    pub(super) router: Router,
-    pub(super) limits: Limits,
-    pub(super) listen: &'static str,
-    pub(super) proxy_from: &'static [&'static str],
+pub(in super::super) struct Setup {
+    pub(in super::super) router: Router,
+    pub(in super::super) limits: Limits,
+    pub(in super::super) listen: &'static str,
+    pub(in super::super) proxy_from: &'static [&'static str],
 }
 
 impl Default for Setup {
@@ -50,7 +50,7 @@ impl Default for Setup {
 }
 
 impl Bench {
-    pub(super) fn start(setup: Setup) -> Self {
+    pub(in super::super) fn start(setup: Setup) -> Self {
         let identities = Identities::new();
         identities.set("self", certificate("first.test")).unwrap();
         let shutdown = Shutdown::new();
@@ -67,21 +67,21 @@ impl Bench {
         Self { address, identities, shutdown, served }
     }
 
-    pub(super) fn router(router: Router) -> Self {
+    pub(in super::super) fn router(router: Router) -> Self {
         Self::start(Setup { router, ..Setup::default() })
     }
 
-    pub(super) async fn tcp(&self) -> TcpStream {
+    pub(in super::super) async fn tcp(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
     /// A TLS 1.3 connection that offers one protocol.
-    pub(super) async fn tls(&self, alpn: &str) -> TlsStream<TcpStream> {
+    pub(in super::super) async fn tls(&self, alpn: &str) -> TlsStream<TcpStream> {
         handshake(self.tcp().await, &rustls::version::TLS13, alpn).await.unwrap()
     }
 }
 
-pub(super) async fn handshake<IO: AsyncRead + AsyncWrite + Unpin>(
+pub(in super::super) async fn handshake<IO: AsyncRead + AsyncWrite + Unpin>(
     io: IO,
     version: &'static SupportedProtocolVersion,
     alpn: &str,
@@ -102,7 +102,7 @@ pub(super) async fn handshake<IO: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Sends one request over HTTP/1.1 and leaves the connection open for more.
-pub(super) async fn http1_client<IO>(io: IO) -> http1::SendRequest<Full<Bytes>>
+pub(in super::super) async fn http1_client<IO>(io: IO) -> http1::SendRequest<Full<Bytes>>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -111,7 +111,7 @@ where
     client
 }
 
-pub(super) async fn http2_client<IO>(io: IO) -> http2::SendRequest<Full<Bytes>>
+pub(in super::super) async fn http2_client<IO>(io: IO) -> http2::SendRequest<Full<Bytes>>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -120,15 +120,15 @@ where
     client
 }
 
-pub(super) fn get(path: &str) -> Request<Full<Bytes>> {
+pub(in super::super) fn get(path: &str) -> Request<Full<Bytes>> {
     Request::get(format!("https://hub.test{path}")).header("host", "hub.test").body(Full::default()).unwrap()
 }
 
-pub(super) async fn text(response: Response<Incoming>) -> String {
+pub(in super::super) async fn text(response: Response<Incoming>) -> String {
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
-pub(super) fn certificate(name: &str) -> Arc<CertifiedKey> {
+pub(in super::super) fn certificate(name: &str) -> Arc<CertifiedKey> {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
