@@ -34,12 +34,16 @@ impl Identities {
     pub fn current(&self, name: &str) -> Option<Arc<ServerConfig>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
+
+    /// The names that are set.
+    pub fn names(&self) -> Vec<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
 }
 
 impl fmt::Debug for Identities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let identities = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        f.debug_set().entries(identities.keys()).finish()
+        f.debug_set().entries(self.names()).finish()
     }
 }
 

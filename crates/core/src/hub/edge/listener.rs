@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,8 +48,28 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
-            Self::Inherited(descriptor) => write!(f, "descriptor {descriptor}"),
+            Self::Inherited(descriptor) => write!(f, "fd:{descriptor}"),
         }
+    }
+}
+
+/// A text that is no [`Address`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no address to listen on; write ADDRESS:PORT, [IPV6]:PORT, or fd:N for an inherited socket")]
+pub struct AddressError(String);
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    /// Reads `192.0.2.1:3101`, `[::]:3101` or `fd:0`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let address = match text.strip_prefix("fd:") {
+            Some(descriptor) => {
+                descriptor.parse::<u16>().ok().map(|descriptor| Self::Inherited(descriptor.into()))
+            }
+            None => text.parse().ok().map(Self::Tcp),
+        };
+        address.ok_or_else(|| AddressError(text.to_owned()))
     }
 }
 
@@ -61,6 +82,13 @@ pub struct BindError {
     problem: Problem,
 }
 
+impl BindError {
+    pub(super) fn new(config: &ListenerConfig, problem: Problem) -> Self {
+        Self { listener: config.name.clone(), address: config.address, problem }
+    }
+}
+
+/// What is wrong, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
     #[error("another program listens there; stop it (`ss -ltnp` names it) or choose another port")]
@@ -86,11 +114,17 @@ pub struct Bound {
 /// One of them.
 #[derive(Debug)]
 pub(super) struct BoundListener {
+    pub(super) terms: Arc<Terms>,
+    address: SocketAddr,
+    socket: TcpListener,
+}
+
+/// What a listener's connections need to know of it; apart from its socket, which must not live as long as they do.
+#[derive(Debug)]
+pub(super) struct Terms {
     pub(super) name: Arc<str>,
     pub(super) identity: String,
     pub(super) proxy_from: Vec<IpNet>,
-    address: SocketAddr,
-    socket: TcpListener,
 }
 
 /// Opens all listeners, or none. Must be called within the runtime.
@@ -99,13 +133,9 @@ pub(super) struct BoundListener {
 ///
 /// Names the listener, its address, and what to do.
 pub fn bind(configs: &[ListenerConfig], inherited: &mut Inherited) -> Result<Bound, BindError> {
-    let listeners = configs.iter().map(|config| {
-        open(config, inherited).map_err(|problem| BindError {
-            listener: config.name.clone(),
-            address: config.address,
-            problem,
-        })
-    });
+    let listeners = configs
+        .iter()
+        .map(|config| open(config, inherited).map_err(|problem| BindError::new(config, problem)));
     Ok(Bound { listeners: listeners.collect::<Result<_, _>>()? })
 }
 
@@ -119,13 +149,12 @@ fn open(config: &ListenerConfig, inherited: &mut Inherited) -> Result<BoundListe
         })?,
         Address::Inherited(descriptor) => inherited.take(descriptor)?,
     };
-    Ok(BoundListener {
+    let terms = Arc::new(Terms {
         name: config.name.as_str().into(),
         identity: config.identity.clone(),
         proxy_from: config.proxy_from.clone(),
-        address: socket.local_addr()?,
-        socket,
-    })
+    });
+    Ok(BoundListener { terms, address: socket.local_addr()?, socket })
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -142,30 +171,29 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 impl Bound {
     /// Each listener's name and the address it really has (what port 0 became).
     pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
-        self.listeners.iter().map(|listener| (&*listener.name, listener.address))
+        self.listeners.iter().map(|listener| (&*listener.terms.name, listener.address))
     }
 }
 
 impl BoundListener {
-    /// Accepts until the soft stop.
+    /// Accepts until the soft stop; then the socket is closed.
     pub(super) async fn accept(self, server: &Server) {
         let soft = server.0.shutdown.soft();
-        let listener = Arc::new(self);
         let failed = Quiet::new(Duration::from_secs(10));
         let mut backoff = FIRST_BACKOFF;
         loop {
-            let Some(accepted) = soft.run_until_cancelled(listener.socket.accept()).await else { return };
+            let Some(accepted) = soft.run_until_cancelled(self.socket.accept()).await else { return };
             match accepted {
                 Ok((tcp, peer)) => {
                     backoff = FIRST_BACKOFF;
-                    server.take(&listener, tcp, peer);
+                    server.take(&self.terms, tcp, peer);
                 }
                 Err(error) if of_one_connection(&error) => {
-                    tracing::debug!(listener = %listener.name, %error, "a connection failed before it was accepted");
+                    tracing::debug!(listener = %self.terms.name, %error, "a connection failed before it was accepted");
                 }
                 Err(error) => {
                     if let Some(left_out) = failed.due() {
-                        tracing::error!(listener = %listener.name, %error, left_out, "no connection can be accepted at the moment; raise the limit of open files if it is that (LimitNOFILE=)");
+                        tracing::error!(listener = %self.terms.name, %error, left_out, "no connection can be accepted at the moment; raise the limit of open files if it is that (LimitNOFILE=)");
                     }
                     if soft.run_until_cancelled(tokio::time::sleep(backoff)).await.is_none() {
                         return;

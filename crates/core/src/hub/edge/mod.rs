@@ -33,6 +33,6 @@ pub use inherited::Inherited;
 pub use io::{HubIo, upgraded};
 pub use ipnet::IpNet;
 pub use limits::Limits;
-pub use listener::{Address, BindError, Bound, ListenerConfig, bind};
+pub use listener::{Address, AddressError, BindError, Bound, ListenerConfig, bind};
 pub use server::{Server, UnknownIdentity};
 pub use shutdown::Shutdown;

@@ -21,7 +21,7 @@ use super::http::{self, Front, Peer, Version};
 use super::identities::Identities;
 use super::io::{Held, HubIo};
 use super::limits::Limits;
-use super::listener::{Bound, BoundListener};
+use super::listener::{Bound, Terms};
 use super::quiet::Quiet;
 use super::shutdown::Shutdown;
 use super::{plain, proxy};
@@ -54,7 +54,7 @@ pub(super) struct Shared {
 /// A listener names an identity that the hub does not have.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "listener {listener:?} is to show the identity {identity:?}, which this hub does not have; it has {known}"
+    "listener {listener:?} is to show the identity {identity:?}, which this hub does not have; its identities are: {known}"
 )]
 pub struct UnknownIdentity {
     listener: Arc<str>,
@@ -116,12 +116,12 @@ impl Server {
     ///
     /// At once, when a listener names an identity that is not there.
     pub async fn serve(&self, bound: Bound) -> Result<(), UnknownIdentity> {
-        for listener in &bound.listeners {
+        for listener in bound.listeners.iter().map(|listener| &listener.terms) {
             if self.0.identities.current(&listener.identity).is_none() {
                 return Err(UnknownIdentity {
                     listener: Arc::clone(&listener.name),
                     identity: listener.identity.clone(),
-                    known: format!("{:?}", self.0.identities),
+                    known: self.0.identities.names().join(", "),
                 });
             }
         }
@@ -140,7 +140,7 @@ impl Server {
     }
 
     /// Takes over an accepted connection.
-    pub(super) fn take(&self, listener: &Arc<BoundListener>, tcp: TcpStream, peer: SocketAddr) {
+    pub(super) fn take(&self, listener: &Arc<Terms>, tcp: TcpStream, peer: SocketAddr) {
         let Some(permit) = self.0.gate.enter() else {
             if let Some(left_out) = self.0.full.due() {
                 let (limit, listener) = (self.0.limits.connections, &listener.name);
@@ -183,7 +183,7 @@ impl Server {
 
     async fn open(
         &self,
-        listener: &BoundListener,
+        listener: &Terms,
         tcp: TcpStream,
         peer: SocketAddr,
         permit: Permit,
@@ -196,7 +196,7 @@ impl Server {
 
     async fn handshake(
         &self,
-        listener: &BoundListener,
+        listener: &Terms,
         mut tcp: TcpStream,
         accepted_from: SocketAddr,
         mut permit: Permit,
@@ -246,7 +246,7 @@ impl Server {
         Ok((HubIo::tls(stream, Arc::clone(&front.activity), held), version, front))
     }
 
-    fn log(&self, refused: &Refused, listener: &BoundListener, peer: SocketAddr) {
+    fn log(&self, refused: &Refused, listener: &Terms, peer: SocketAddr) {
         let listener = &listener.name;
         let quiet = match refused {
             Refused::Crowded(_) => &self.0.crowded,

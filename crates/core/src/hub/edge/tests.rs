@@ -1,6 +1,12 @@
 //! The doors from outside: real sockets on the loopback, real TLS clients, short limits.
 
 pub(super) mod bench;
+mod bind;
 mod http;
-
-use bench::Bench;
+mod inherited;
+mod limits;
+mod plain;
+mod proxy;
+mod reload;
+mod stop;
+mod upgrade;

@@ -16,7 +16,7 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signatur
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
@@ -27,7 +27,7 @@ use super::super::{
 };
 
 /// How long a test waits for what must happen.
-pub(in super::super) const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(in super::super) struct Bench {
     pub(in super::super) address: SocketAddr,
@@ -78,6 +78,15 @@ impl Bench {
     /// A TLS 1.3 connection that offers one protocol.
     pub(in super::super) async fn tls(&self, alpn: &str) -> TlsStream<TcpStream> {
         handshake(self.tcp().await, &rustls::version::TLS13, alpn).await.unwrap()
+    }
+
+    /// A connection for HTTP/1.1 as soon as the hub lets one in.
+    pub(in super::super) async fn tls_again(&self) -> TlsStream<TcpStream> {
+        loop {
+            if let Ok(stream) = handshake(self.tcp().await, &rustls::version::TLS13, "http/1.1").await {
+                return stream;
+            }
+        }
     }
 }
 
@@ -172,4 +181,18 @@ impl ServerCertVerifier for AnyCertificate {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_schemes()
     }
+}
+
+/// Fails the test when something that must happen does not.
+pub(in super::super) async fn soon<T>(what: impl IntoFuture<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("it must happen soon")
+}
+
+/// Reads to the end, however it comes: what came, and whether it was a failure.
+pub(in super::super) async fn rest(
+    io: &mut (impl AsyncRead + Unpin),
+) -> (Vec<u8>, Option<std::io::ErrorKind>) {
+    let mut read = Vec::new();
+    let failed = soon(io.read_to_end(&mut read)).await.err().map(|error| error.kind());
+    (read, failed)
 }
