@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,13 +10,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::response::IntoResponse as _;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tower::ServiceExt as _;
+use tracing::Instrument as _;
 
 use super::activity::{Activity, InFlight};
 use super::connection::{Connection, LocalPeer};
@@ -30,6 +34,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("nave-request-id");
 const HTTP2_WINDOW: u32 = 1024 * 1024;
 const HTTP2_SEND_BUFFER: usize = 256 * 1024;
 const HTTP2_RESETS: usize = 32;
+const SHORTEST_PING: Duration = Duration::from_secs(1);
 /// hyper's own minimum is 8 KiB; a larger buffer only helps large bodies.
 const READ_BUFFER: usize = 64 * 1024;
 
@@ -69,6 +74,7 @@ pub(super) async fn serve(
             watch(connection, http1::UpgradeableConnection::graceful_shutdown, &terms, shutdown).await
         }
         Version::Http2 => {
+            let ping = (limits.idle / 2).max(SHORTEST_PING);
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(limits.streams)
@@ -78,8 +84,8 @@ pub(super) async fn serve(
                 .initial_stream_window_size(HTTP2_WINDOW)
                 .initial_connection_window_size(HTTP2_WINDOW)
                 .max_send_buf_size(HTTP2_SEND_BUFFER)
-                .keep_alive_interval(limits.idle / 2)
-                .keep_alive_timeout(limits.idle / 2)
+                .keep_alive_interval(ping)
+                .keep_alive_timeout(ping)
                 .serve_connection(io, front);
             watch(connection, http2::Connection::graceful_shutdown, &terms, shutdown).await
         }
@@ -164,13 +170,24 @@ impl hyper::service::Service<Request<Incoming>> for Front {
             Peer::Remote(connection) => request.extensions_mut().insert(connection.clone()).map(drop),
             Peer::Local(peer) => request.extensions_mut().insert(*peer).map(drop),
         };
-        let router = self.router.clone();
-        Box::pin(async move {
-            let Ok(mut response) = router.oneshot(request).await;
+        // Queries may hold keys (NAISYS sends one there), so they stay out of the log.
+        let (method, path) = (request.method(), request.uri().path());
+        let span = tracing::info_span!("request", %id, %method, path);
+        let answer = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind();
+        let answer = async move {
+            let mut response = match answer.await {
+                Ok(Ok(response)) => response,
+                Err(_panic) => {
+                    tracing::error!("a request's handler panicked; that is a defect, please report it");
+                    (StatusCode::INTERNAL_SERVER_ERROR, "the hub failed; its log has the details\n")
+                        .into_response()
+                }
+            };
             let id = HeaderValue::from_str(&id.to_string()).expect("a UUID is plain text");
             response.headers_mut().insert(REQUEST_ID, id);
             Ok(response.map(|body| Answer { body, _in_flight: in_flight }))
-        })
+        };
+        Box::pin(answer.instrument(span))
     }
 }
 

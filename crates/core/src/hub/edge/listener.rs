@@ -154,6 +154,7 @@ fn open(config: &ListenerConfig, inherited: &mut Inherited) -> Result<BoundListe
         identity: config.identity.clone(),
         proxy_from: config.proxy_from.clone(),
     });
+    keep_alive(&socket).map_err(io::Error::from)?;
     Ok(BoundListener { terms, address: socket.local_addr()?, socket })
 }
 
@@ -166,6 +167,15 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Finds out that a silent peer is gone after two minutes, so that no upgraded connection outlives its other end
+/// for ever. On Linux accepted sockets take these options over from the listening one.
+fn keep_alive(socket: &TcpListener) -> nix::Result<()> {
+    setsockopt(socket, sockopt::KeepAlive, &true)?;
+    setsockopt(socket, sockopt::TcpKeepIdle, &60)?;
+    setsockopt(socket, sockopt::TcpKeepInterval, &15)?;
+    setsockopt(socket, sockopt::TcpKeepCount, &4)
 }
 
 impl Bound {
@@ -219,4 +229,40 @@ fn of_one_connection(error: &io::Error) -> bool {
             | Kind::HostUnreachable
             | Kind::TimedOut
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::getsockopt;
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_sockets_notice_a_peer_that_is_gone() {
+        let config = ListenerConfig {
+            name: "main".to_owned(),
+            address: "127.0.0.1:0".parse().unwrap(),
+            identity: "self".to_owned(),
+            proxy_from: Vec::new(),
+        };
+        let bound = bind(&[config], &mut Inherited::none()).unwrap();
+        let listener = &bound.listeners[0];
+        let (_client, accepted) =
+            tokio::join!(TcpStream::connect(listener.address), listener.socket.accept());
+        let (accepted, _) = accepted.unwrap();
+        assert!(getsockopt(&accepted, sockopt::KeepAlive).unwrap());
+        assert_eq!(getsockopt(&accepted, sockopt::TcpKeepIdle).unwrap(), 60);
+    }
+
+    #[test]
+    fn errors_of_one_connection_are_told_from_those_of_the_listener() {
+        use nix::errno::Errno;
+        for errno in [Errno::ECONNABORTED, Errno::EINTR, Errno::EHOSTUNREACH, Errno::ETIMEDOUT] {
+            assert!(of_one_connection(&errno.into()), "{errno}");
+        }
+        for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM, Errno::EINVAL] {
+            assert!(!of_one_connection(&errno.into()), "{errno}");
+        }
+    }
 }

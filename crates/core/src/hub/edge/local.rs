@@ -150,7 +150,11 @@ impl Server {
                 return;
             }
         };
-        if !may_enter(uid, owner) {
+        self.admit_local(stream, uid, owner);
+    }
+
+    fn admit_local(&self, stream: UnixStream, uid: u32, owner: u32) {
+        if uid != 0 && uid != owner {
             tracing::warn!(
                 uid,
                 owner,
@@ -171,10 +175,6 @@ impl Server {
         let server = self.clone();
         self.spawn(async move { server.speak(io, Version::Http1, front).await });
     }
-}
-
-fn may_enter(uid: u32, owner: u32) -> bool {
-    uid == 0 || uid == owner
 }
 
 #[cfg(test)]

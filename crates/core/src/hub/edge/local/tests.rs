@@ -8,7 +8,7 @@ use super::super::tests::bench::{get, http1_client, text};
 use super::super::{Identities, Limits, Shutdown};
 use super::*;
 
-fn server(shutdown: &Shutdown) -> Server {
+fn serving(shutdown: &Shutdown) -> Server {
     let router = Router::new()
         .route("/", route(async |Extension(peer): Extension<LocalPeer>| format!("uid {}", peer.uid)));
     Server::new(router, Identities::new(), Limits::default(), shutdown.clone())
@@ -21,15 +21,15 @@ async fn the_operator_is_served_and_the_file_goes_with_the_hub() {
     let shutdown = Shutdown::new();
     let listener = bind(&path).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
-    let server = server(&shutdown);
-    let served = tokio::spawn(async move { server.serve_local(listener).await });
+    let server = serving(&shutdown);
+    let end = tokio::spawn(async move { server.serve_local(listener).await });
 
     let mut client = http1_client(UnixStream::connect(&path).await.unwrap()).await;
     let uid = nix::unistd::getuid().as_raw();
     assert_eq!(text(client.send_request(get("/")).await.unwrap()).await, format!("uid {uid}"));
 
     shutdown.stop();
-    served.await.unwrap();
+    end.await.unwrap();
     assert!(!path.exists(), "the socket's file is removed");
 }
 
@@ -75,8 +75,16 @@ async fn a_long_path_is_refused_with_its_length_and_a_way_out() {
     );
 }
 
-#[test]
-fn root_and_the_owner_may_enter_and_nobody_else() {
-    assert!(may_enter(0, 1000) && may_enter(1000, 1000));
-    assert!(!may_enter(1001, 1000) && !may_enter(1000, 0));
+#[tokio::test]
+async fn root_and_the_owner_may_enter_and_nobody_else() {
+    let server = serving(&Shutdown::new());
+    for (uid, owner, enters) in [(0, 1000, true), (1000, 1000, true), (1001, 1000, false), (1000, 0, false)] {
+        let (near, far) = UnixStream::pair().unwrap();
+        server.admit_local(far, uid, owner);
+        let answer = http1_client(near).await.send_request(get("/")).await;
+        assert_eq!(answer.is_ok(), enters, "uid {uid} of owner {owner}");
+        if let Ok(answer) = answer {
+            assert_eq!(text(answer).await, format!("uid {uid}"));
+        }
+    }
 }

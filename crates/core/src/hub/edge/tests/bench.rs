@@ -63,8 +63,8 @@ impl Bench {
         let bound = bind(&[config], &mut Inherited::none()).unwrap();
         let address = bound.addresses().next().unwrap().1;
         let server = Server::new(setup.router, identities.clone(), setup.limits, shutdown.clone());
-        let served = tokio::spawn(async move { server.serve(bound).await });
-        Self { address, identities, shutdown, served }
+        let end = tokio::spawn(async move { server.serve(bound).await });
+        Self { address, identities, shutdown, served: end }
     }
 
     pub(in super::super) fn router(router: Router) -> Self {

@@ -92,3 +92,15 @@ async fn http2_offers_no_extended_connect_and_names_its_limits() {
     assert_eq!(settings.get(&6), Some(&(32 * 1024)), "SETTINGS_MAX_HEADER_LIST_SIZE");
     assert_eq!(settings.get(&8).copied().unwrap_or(0), 0, "SETTINGS_ENABLE_CONNECT_PROTOCOL");
 }
+
+#[tokio::test]
+async fn a_handler_that_panics_costs_its_request_only() {
+    let broken = route(async || -> &'static str { panic!("on purpose") });
+    let bench = Bench::router(echo().route("/broken", broken));
+    let mut client = http1_client(bench.tls("http/1.1").await).await;
+    let answer = client.send_request(get("/broken")).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(answer.headers().contains_key(REQUEST_ID), "so that the log can be searched for it");
+    assert_eq!(text(answer).await, "the hub failed; its log has the details\n");
+    assert_eq!(client.send_request(get("/")).await.unwrap().status(), StatusCode::OK);
+}

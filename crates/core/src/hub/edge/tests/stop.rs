@@ -60,7 +60,7 @@ async fn a_connection_without_a_request_is_closed_and_one_that_just_came_may_ask
     bench.shutdown.stop();
     soon(async {
         while idle.ready().await.is_ok() {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await;
