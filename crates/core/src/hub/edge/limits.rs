@@ -21,7 +21,7 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Open connections altogether.
     pub connections: usize,
-    /// Octets of a request's header: at least 8192.
+    /// Octets of a request's header, its first line included.
     pub header_size: usize,
     /// Octets of a request's body that an extractor reads into memory; a route may set its own with
     /// [`axum::extract::DefaultBodyLimit`].

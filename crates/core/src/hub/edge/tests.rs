@@ -5,6 +5,7 @@ mod bind;
 mod http;
 mod inherited;
 mod limits;
+mod log;
 mod plain;
 mod proxy;
 mod reload;
