@@ -11,6 +11,8 @@ mod up;
 
 use std::path::PathBuf;
 
+use nave_core::hub::edge::Inherited;
+
 use crate::cli::{Cli, Command};
 use crate::client::HubClient;
 use crate::paths;
@@ -40,12 +42,12 @@ impl Context<'_> {
 }
 
 /// Runs a command.
-pub async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<()> {
+pub async fn run(cli: Cli, printer: &Printer, handed_over: Inherited) -> anyhow::Result<()> {
     let data = paths::data_folder(cli.dir)?;
     let context = Context { printer, data, url: cli.hub };
     match cli.command {
         Command::Up(args) => up::run(&context, args).await,
-        Command::Hub(args) => hub::run(&context, args).await,
+        Command::Hub(args) => hub::run(&context, args, handed_over).await,
         Command::Status => operate::status(&context).await,
         Command::Key(command) => operate::key(&context, command).await,
         Command::Ca(command) => ca::run(&context, command),

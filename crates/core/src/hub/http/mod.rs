@@ -7,7 +7,7 @@ mod routes;
 mod upgrades;
 
 pub use answer::failure;
-pub(crate) use answer::{identify, not_found};
+pub(crate) use answer::{count, not_found};
 pub use extract::Input;
 pub use routes::{Access, RouteRow, Routes};
 
