@@ -49,8 +49,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         )
     });
     report.part("deny", || dependencies(nothing_skipped));
-    report.part("tests", || tests(options.full, &skip, &skipped_list, &mut closing));
     report.part("doc tests", || run_to_end(&mut cargo(["test", "--workspace", "--doc", "--quiet"])));
+    report.part("tests", || tests(options.full, &skip, &skipped_list, &mut closing));
 
     println!("\n{}", report.table());
     let skipped = std::fs::read_to_string(&skipped_list).unwrap_or_default();
@@ -112,7 +112,7 @@ fn dependencies(nothing_skipped: bool) -> anyhow::Result<()> {
         println!("no cargo-deny here: bans, licences and sources are not checked. --install brings it");
         return Ok(());
     }
-    run_to_end(&mut cargo(["deny", "--all-features", "check", "bans", "licenses", "sources"]))
+    run_to_end(&mut cargo(["deny", "check", "bans", "licenses", "sources"]))
 }
 
 fn tests(full: bool, skip: &str, skipped_list: &Path, closing: &mut Closing) -> anyhow::Result<()> {
