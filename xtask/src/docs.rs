@@ -7,13 +7,21 @@ use anyhow::{Context as _, bail};
 use crate::cargo::{cargo, program, read, root, run as run_to_end, target};
 
 /// A page, and what `nave` must be told to print it.
-const PAGES: [(&str, &[&str]); 1] = [("docs/cli.md", &["man", "--markdown"])];
+const PAGES: [(&str, &[&str]); 2] =
+    [("docs/cli.md", &["man", "--markdown"]), ("docs/authorization.txt", &["man", "--authorization"])];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Write nothing; fail if a page is not what would be written
     #[arg(long)]
     check: bool,
+}
+
+impl Options {
+    /// Only looks.
+    pub(crate) fn check() -> Self {
+        Self { check: true }
+    }
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {

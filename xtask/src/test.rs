@@ -49,6 +49,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         )
     });
     report.part("deny", || dependencies(nothing_skipped));
+    report.part("pages", || crate::docs::run(&crate::docs::Options::check()));
     report.part("doc tests", || run_to_end(&mut cargo(["test", "--workspace", "--doc", "--quiet"])));
     report.part("tests", || tests(options.full, &skip, &skipped_list, &mut closing));
 
@@ -112,7 +113,7 @@ fn dependencies(nothing_skipped: bool) -> anyhow::Result<()> {
         println!("no cargo-deny here: bans, licences and sources are not checked. --install brings it");
         return Ok(());
     }
-    run_to_end(&mut cargo(["deny", "check", "bans", "licenses", "sources"]))
+    run_to_end(&mut cargo(["deny", "--all-features", "check", "bans", "licenses", "sources"]))
 }
 
 fn tests(full: bool, skip: &str, skipped_list: &Path, closing: &mut Closing) -> anyhow::Result<()> {

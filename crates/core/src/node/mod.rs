@@ -1,1 +1,19 @@
-//! The node's half: its folder, its link to the hub, the streams that end on it.
+//! The node's half: its folder, its link to the hub, the streams that begin and end on it. It needs neither a
+//! database nor a web server.
+
+mod allow;
+mod attach;
+mod folder;
+mod forward;
+mod join;
+mod offers;
+mod peers;
+mod runtime;
+mod socket;
+
+pub use allow::AllowRule;
+pub use attach::{Attached, attach};
+pub use folder::{FolderError, Membership, NodeFolder};
+pub use forward::{Forward, ForwardError};
+pub use join::{Invitation, JoinError, JoinRequest, Joined, join};
+pub use runtime::{Happening, NodeRuntime, RunError};

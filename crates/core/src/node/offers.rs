@@ -1,0 +1,207 @@
+//! Streams that end on this node: the target is connected first, then whichever path the other node's bytes
+//! take is joined to it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nave_link::address::Target;
+use nave_link::dial::{self, Known};
+use nave_link::inner::{self, InnerError};
+use nave_link::key::{PublicKey, SecretKey};
+use nave_link::pipe::{self, Counts, Pipe};
+use nave_link::protocol::{StreamAccepted, StreamOffer, TargetAllowed};
+use nave_link::rpc::RpcError;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use super::allow::AllowRule;
+use super::peers::Peers;
+
+/// How long a target may take to accept a connection.
+const TARGET_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the other node may take to come, on whichever path.
+const MEETING_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most streams that this node carries at once.
+const MAX_STREAMS: usize = 1024;
+/// The most direct connections that have not yet proved themselves.
+const MAX_STRANGERS: usize = 64;
+
+/// Streams offered to this node and those under way.
+pub struct Offers {
+    key: Arc<SecretKey>,
+    allow: Vec<AllowRule>,
+    peers: Peers,
+    streams: Mutex<HashMap<String, Offered>>,
+}
+
+/// One stream: waiting for the other node while `target` is there, under way once it was taken.
+struct Offered {
+    peer_key: PublicKey,
+    target: Option<TcpStream>,
+    cut: CancellationToken,
+}
+
+impl Offers {
+    /// No streams yet.
+    pub fn new(key: Arc<SecretKey>, allow: Vec<AllowRule>, peers: Peers) -> Arc<Self> {
+        Arc::new(Self { key, allow, peers, streams: Mutex::default() })
+    }
+
+    /// Whether the operator allows a target.
+    pub fn check(&self, target: &Target) -> Result<TargetAllowed, RpcError> {
+        if self.allow.iter().any(|rule| rule.allows(target)) {
+            return Ok(TargetAllowed {});
+        }
+        Err(RpcError::refused(
+            "not_allowed",
+            format!("its own operator does not allow {target}: run it with --allow {target} to change that"),
+        ))
+    }
+
+    /// Takes an offer: connects the target and waits for the other node, through the hub and directly.
+    pub async fn take(self: Arc<Self>, offer: StreamOffer, known: Known) -> Result<StreamAccepted, RpcError> {
+        self.check(&offer.target)?;
+        self.peers
+            .check(&offer.peer, offer.peer_key)
+            .map_err(|error| RpcError::refused("peer_changed", error.to_string()))?;
+        if self.streams().len() >= MAX_STREAMS {
+            return Err(RpcError::refused("busy", format!("it carries {MAX_STREAMS} streams already")));
+        }
+        let target = connect_target(&offer.target).await?;
+        let cut = CancellationToken::new();
+        let offered = Offered { peer_key: offer.peer_key, target: Some(target), cut: cut.clone() };
+        self.streams().insert(offer.stream.clone(), offered);
+        tokio::spawn(async move {
+            let meeting = self.meet_through_hub(&offer, &known);
+            let met = tokio::select! {
+                met = tokio::time::timeout(MEETING_TIMEOUT, meeting) => met.unwrap_or(false),
+                () = cut.cancelled() => false,
+            };
+            if !met {
+                self.forget_unless_taken(&offer.stream);
+            }
+        });
+        Ok(StreamAccepted {})
+    }
+
+    /// Ends a stream, whatever state it is in.
+    pub fn cut(&self, stream: &str) {
+        if let Some(offered) = self.streams().remove(stream) {
+            offered.cut.cancel();
+        }
+    }
+
+    /// Ends all streams: this node may not serve any more.
+    pub fn cut_all(&self) {
+        for (_, offered) in self.streams().drain() {
+            offered.cut.cancel();
+        }
+    }
+
+    /// Serves nodes that come without the hub. Returns when `stop` is cancelled.
+    pub async fn listen(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+        let strangers = Arc::new(tokio::sync::Semaphore::new(MAX_STRANGERS));
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stop.cancelled() => return,
+            };
+            let Ok((io, address)) = accepted else {
+                // Out of descriptors, most likely: let some connections end first.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let Ok(place) = Arc::clone(&strangers).try_acquire_owned() else { continue };
+            let offers = Arc::clone(&self);
+            tokio::spawn(async move {
+                let _ = io.set_nodelay(true);
+                let key = Arc::clone(&offers.key);
+                match tokio::time::timeout(TARGET_TIMEOUT, inner::accept(io, &key)).await {
+                    Ok(Ok((io, stream, peer))) => {
+                        drop(place);
+                        offers.join(io, &stream, peer).await;
+                    }
+                    Ok(Err(error)) => tracing::info!(%address, %error, "a direct connection was refused"),
+                    Err(_) => tracing::info!(%address, "a direct connection did not prove itself in time"),
+                }
+            });
+        }
+    }
+
+    async fn meet_through_hub(self: &Arc<Self>, offer: &StreamOffer, known: &Known) -> bool {
+        let relayed = match dial::stream(known, &offer.ticket).await {
+            Ok(relayed) => relayed,
+            Err(error) => {
+                tracing::info!(stream = offer.stream, %error, "the stream cannot run through the hub");
+                return false;
+            }
+        };
+        match inner::accept(relayed, &self.key).await {
+            Ok((io, stream, peer)) if stream == offer.stream => {
+                let offers = Arc::clone(self);
+                tokio::spawn(async move { offers.join(io, &stream, peer).await });
+                true
+            }
+            Ok(_) => false,
+            Err(InnerError::Tls(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                tracing::debug!(stream = offer.stream, "the other node took another path");
+                false
+            }
+            Err(error) => {
+                tracing::warn!(stream = offer.stream, %error, "the other node was refused");
+                false
+            }
+        }
+    }
+
+    /// Joins the other node's bytes to the target, if the stream was offered to that node and is not taken yet.
+    async fn join<S: Pipe>(&self, mut io: tokio_rustls::TlsStream<S>, stream: &str, peer: PublicKey) {
+        let taken = {
+            let mut streams = self.streams();
+            match streams.get_mut(stream) {
+                Some(offered) if offered.peer_key == peer => {
+                    offered.target.take().map(|target| (target, offered.cut.clone()))
+                }
+                _ => None,
+            }
+        };
+        let Some((target, cut)) = taken else {
+            tracing::debug!(stream, %peer, "no such stream waits for that node");
+            return;
+        };
+        if inner::confirm(&mut io).await.is_ok() {
+            let end = pipe::join(io, target, Arc::new(Counts::default()), &cut).await;
+            tracing::debug!(stream, ?end, "the stream ended");
+        }
+        self.streams().remove(stream);
+    }
+
+    fn forget_unless_taken(&self, stream: &str) {
+        let mut streams = self.streams();
+        if streams.get(stream).is_some_and(|offered| offered.target.is_some()) {
+            streams.remove(stream);
+        }
+    }
+
+    fn streams(&self) -> MutexGuard<'_, HashMap<String, Offered>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn connect_target(target: &Target) -> Result<TcpStream, RpcError> {
+    let unreachable = |problem: String| {
+        RpcError::refused(
+            "target_unreachable",
+            format!("it cannot connect to {target}: {problem}; check that the service runs there"),
+        )
+    };
+    let connect = TcpStream::connect((target.host(), target.port()));
+    let io = tokio::time::timeout(TARGET_TIMEOUT, connect)
+        .await
+        .map_err(|_| unreachable(format!("no answer within {} s", TARGET_TIMEOUT.as_secs())))?
+        .map_err(|error| unreachable(error.to_string()))?;
+    // Small writes should not wait for each other; a socket that cannot be told so still works.
+    let _ = io.set_nodelay(true);
+    Ok(io)
+}

@@ -1,0 +1,146 @@
+//! How a client checks the certificate that a hub serves. Three ways: by an access key, which names the
+//! certificate; by certificate authorities; or not at all, where the hub proves its key inside the connection.
+//! In every way the handshake's own signature is verified: the bytes of a certificate alone prove nothing.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::version::TLS13;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+};
+
+use crate::access_key::{AccessKey, Fingerprint, Prefix};
+
+/// The certificate is not the one that the access key names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// How the fingerprint should begin.
+    pub expected: String,
+    /// The fingerprint that was seen.
+    pub seen: String,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the certificate there is not the one that the access key names.\n  expected: {}…\n  seen:     {}\nEither this is another hub, or its certificate was renewed (ask for the new access key), or someone is in between. Nothing was sent to it.",
+            self.expected, self.seen
+        )
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+/// The mismatch inside an error of a TLS handshake, if that is why it failed.
+pub fn mismatch_of(error: &io::Error) -> Option<&Mismatch> {
+    match error.get_ref()?.downcast_ref::<Error>()? {
+        Error::InvalidCertificate(CertificateError::Other(OtherError(other))) => other.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// TLS 1.3 that takes any certificate: for connections on which the hub proves its key inside.
+pub fn by_key() -> Arc<ClientConfig> {
+    static CONFIG: std::sync::OnceLock<Arc<ClientConfig>> = std::sync::OnceLock::new();
+    Arc::clone(CONFIG.get_or_init(|| config(None)))
+}
+
+/// TLS 1.3 with the certificate that an access key names.
+pub fn by_access_key(key: &AccessKey) -> Arc<ClientConfig> {
+    config(Some(key.prefix().clone()))
+}
+
+fn config(pinned: Option<Prefix>) -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = Verifier { pinned, provider: Arc::clone(&provider) };
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .expect("the provider has TLS 1.3's cipher suites")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    // Upgrades to WebSockets and raw bytes are HTTP/1.1's.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+/// Why certificate authorities cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct RootsError {
+    path: String,
+    problem: String,
+}
+
+/// The certificates in a PEM file, to be trusted as authorities.
+pub fn roots_from(files: &[impl AsRef<Path>]) -> Result<RootCertStore, RootsError> {
+    let mut roots = RootCertStore::empty();
+    for file in files {
+        let failed = |problem: String| RootsError { path: file.as_ref().display().to_string(), problem };
+        let certificates = CertificateDer::pem_file_iter(file).map_err(|error| failed(error.to_string()))?;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|error| failed(error.to_string()))?;
+            roots.add(certificate).map_err(|error| failed(error.to_string()))?;
+        }
+    }
+    Ok(roots)
+}
+
+/// Accepts the pinned certificate, or any; and only from whoever holds its key.
+#[derive(Debug)]
+struct Verifier {
+    pinned: Option<Prefix>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if let Some(pinned) = &self.pinned {
+            let seen = Fingerprint::of(end_entity);
+            if !pinned.matches(&seen) {
+                let mismatch = Mismatch { expected: pinned.to_string(), seen: seen.to_string() };
+                return Err(CertificateError::Other(OtherError(Arc::new(mismatch))).into());
+            }
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
