@@ -1,1 +1,3 @@
-//! a
+//! For Nave's own tests only: hubs, nodes, networks, clocks, a PostgreSQL server, a test fleet.
+
+pub mod postgres;
