@@ -4,4 +4,5 @@ pub mod bus;
 pub mod error;
 pub mod event;
 pub mod op;
+pub mod seal;
 pub mod store;

@@ -140,10 +140,10 @@ pub fn export(db: &Store, filter: Filter) -> impl Stream<Item = Result<Recorded>
 
 impl Recorded {
     /// One line of JSON, with its line end.
-    pub fn to_json_line(&self) -> String {
-        let mut line = serde_json::to_string(self).expect("a row holds nothing but text, numbers and JSON");
+    pub fn to_json_line(&self) -> Result<String> {
+        let mut line = serde_json::to_string(self).map_err(Error::internal)?;
         line.push('\n');
-        line
+        Ok(line)
     }
 }
 
