@@ -7,5 +7,6 @@ pub mod clock;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod id;
+pub mod machine;
 #[cfg(feature = "node")]
 pub mod node;

@@ -1,2 +1,42 @@
-//! a
-fn main() {}
+//! The binary: command line, configuration, composition. What the commands do is the crates' below.
+
+mod cli;
+mod client;
+mod commands;
+mod logging;
+mod paths;
+mod printer;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// The asked thing failed.
+const FAILED: u8 = 1;
+/// The configuration is bad.
+const BAD_CONFIGURATION: u8 = 64;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let printer = printer::Printer::new(cli.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            printer.error(&anyhow::Error::new(error).context("the runtime does not start"));
+            return ExitCode::from(FAILED);
+        }
+    };
+    let outcome = runtime.block_on(commands::run(cli, &printer));
+    // Blocking reads of standard input must not keep the process.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = if error.is::<commands::BadConfiguration>() { BAD_CONFIGURATION } else { FAILED };
+            if !error.is::<commands::AlreadySaid>() {
+                printer.error(&error);
+            }
+            ExitCode::from(code)
+        }
+    }
+}

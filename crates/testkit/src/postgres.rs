@@ -88,12 +88,12 @@ impl Postgres {
     }
 
     /// Stops the server as a crash would: no goodbye to its clients.
-    pub fn crash(&self) -> anyhow::Result<()> {
+    pub fn stop(&self) -> anyhow::Result<()> {
         self.control(&["--mode=immediate", "stop"])
     }
 
-    /// Starts it again after [`Postgres::crash`].
-    pub fn recover(&self) -> anyhow::Result<()> {
+    /// Starts it again after [`Postgres::stop`].
+    pub fn launch(&self) -> anyhow::Result<()> {
         let socket = format!(
             "--options=-c listen_addresses='' -c unix_socket_directories='{}'",
             self.folder.display()

@@ -1,69 +1,53 @@
-//! The bus: how one part of the hub tells others that something happened. Messages are hints and may be lost; the
-//! truth is in the store. This is the form within one process; one between hubs can stand behind the same trait.
+//! The bus: what one part of the hub tells the others the moment it is true. Today within the process; a trait, so
+//! that several hubs can share one. It carries no truth: whoever missed something reads the store.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-/// Messages that a subscriber may be behind before it loses the oldest.
-const BACKLOG: usize = 1024;
-
-/// What is told: text, JSON by convention.
-pub type Message = Arc<str>;
-
-/// Tells every subscriber of a topic.
-pub trait Bus: Send + Sync + 'static {
-    /// Tells those who listen now; never waits for them.
-    fn publish(&self, topic: &'static str, message: Message);
-
-    /// Hears what is published from now on.
-    fn subscribe(&self, topic: &'static str) -> Subscription;
+/// What is told.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// The topic: `event`, `node`, `stream`, or a fleet's name and a word of its own.
+    pub topic: &'static str,
+    /// The noun's id, or the number of an event.
+    pub key: String,
 }
 
-/// One listener's end.
+/// Hears notices in order. A receiver that is too slow learns how many it missed.
+pub type Subscription = broadcast::Receiver<Notice>;
+
+/// Tells and hears.
+pub trait Bus: Send + Sync {
+    /// Tells whoever listens now.
+    fn publish(&self, notice: Notice);
+
+    /// Hears everything that is told from now on.
+    fn subscribe(&self) -> Subscription;
+}
+
+/// The bus of a single hub.
 #[derive(Debug)]
-pub struct Subscription(broadcast::Receiver<Message>);
+pub struct LocalBus(broadcast::Sender<Notice>);
 
-/// What a listener hears.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// The next message.
-    Message(Message),
-    /// This many were lost because the listener was too slow: it has to look at the store again.
-    Lagged(u64),
-}
+/// How far a subscriber may fall behind before it loses notices.
+const CAPACITY: usize = 1024;
 
-impl Subscription {
-    /// Waits for the next message; `None` when the bus is gone.
-    pub async fn next(&mut self) -> Option<Heard> {
-        match self.0.recv().await {
-            Ok(message) => Some(Heard::Message(message)),
-            Err(broadcast::error::RecvError::Lagged(lost)) => Some(Heard::Lagged(lost)),
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
+impl LocalBus {
+    /// A bus on which nobody listens yet.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(broadcast::Sender::new(CAPACITY)))
     }
-}
-
-/// The bus of a single process.
-#[derive(Debug, Default)]
-pub struct LocalBus {
-    topics: Mutex<HashMap<&'static str, broadcast::Sender<Message>>>,
 }
 
 impl Bus for LocalBus {
-    fn publish(&self, topic: &'static str, message: Message) {
-        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = topics.get(topic) {
-            // Nobody listening is no failure.
-            let _ = sender.send(message);
-        }
+    fn publish(&self, notice: Notice) {
+        // An error means that nobody listens, which is fine.
+        let _ = self.0.send(notice);
     }
 
-    fn subscribe(&self, topic: &'static str) -> Subscription {
-        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = topics.entry(topic).or_insert_with(|| broadcast::Sender::new(BACKLOG));
-        Subscription(sender.subscribe())
+    fn subscribe(&self) -> Subscription {
+        self.0.subscribe()
     }
 }
 
@@ -71,29 +55,20 @@ impl Bus for LocalBus {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn each_subscriber_of_a_topic_hears_it_in_order() {
-        let bus = LocalBus::default();
-        bus.publish("a", "unheard".into());
-        let (mut one, mut two, mut other) = (bus.subscribe("a"), bus.subscribe("a"), bus.subscribe("b"));
-        bus.publish("a", "first".into());
-        bus.publish("a", "second".into());
-        for listener in [&mut one, &mut two] {
-            assert_eq!(listener.next().await, Some(Heard::Message("first".into())));
-            assert_eq!(listener.next().await, Some(Heard::Message("second".into())));
-        }
-        drop(bus);
-        assert_eq!(other.next().await, None);
+    fn notice(key: usize) -> Notice {
+        Notice { topic: "event", key: key.to_string() }
     }
 
     #[tokio::test]
-    async fn a_slow_subscriber_learns_how_much_it_lost() {
-        let bus = LocalBus::default();
-        let mut slow = bus.subscribe("a");
-        for number in 0..BACKLOG + 3 {
-            bus.publish("a", number.to_string().into());
+    async fn notices_arrive_in_order_and_a_slow_subscriber_learns_what_it_missed() {
+        let bus = LocalBus::new();
+        bus.publish(notice(0));
+        let mut subscription = bus.subscribe();
+        bus.publish(notice(1));
+        assert_eq!(subscription.recv().await.unwrap().key, "1");
+        for key in 0..CAPACITY + 5 {
+            bus.publish(notice(key));
         }
-        assert_eq!(slow.next().await, Some(Heard::Lagged(3)));
-        assert_eq!(slow.next().await, Some(Heard::Message("3".into())));
+        assert!(matches!(subscription.recv().await, Err(broadcast::error::RecvError::Lagged(5))));
     }
 }

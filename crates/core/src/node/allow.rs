@@ -20,6 +20,12 @@ impl AllowRule {
     }
 }
 
+impl From<Target> for AllowRule {
+    fn from(target: Target) -> Self {
+        Self { target, any_port: false }
+    }
+}
+
 impl FromStr for AllowRule {
     type Err = AddressError;
 

@@ -48,11 +48,6 @@ impl Offers {
         Arc::new(Self { key, allow, peers, streams: Mutex::default() })
     }
 
-    /// The keys of nodes met so far.
-    pub fn peers(&self) -> &Peers {
-        &self.peers
-    }
-
     /// Whether the operator allows a target.
     pub fn check(&self, target: &Target) -> Result<TargetAllowed, RpcError> {
         if self.allow.iter().any(|rule| rule.allows(target)) {

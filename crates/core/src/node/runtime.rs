@@ -155,11 +155,6 @@ impl NodeRuntime {
         &self.known
     }
 
-    /// The keys of nodes met so far.
-    pub(super) fn peers(&self) -> &Peers {
-        self.offers.peers()
-    }
-
     /// Lets whoever opened streams here know when the hub cuts one.
     pub(super) fn commands(&self) -> &LocalCommands {
         &self.commands
@@ -237,7 +232,7 @@ impl NodeRuntime {
 
     fn report(&self, direct: Option<SocketAddr>) -> NodeReport {
         let membership = self.membership();
-        let addresses = own_addresses();
+        let addresses = crate::machine::own_addresses();
         let direct = direct.map_or_else(Vec::new, |listening| {
             if listening.ip().is_unspecified() {
                 addresses.iter().map(|ip| SocketAddr::new(*ip, listening.port())).collect()
@@ -343,24 +338,4 @@ impl Handler for Answers {
 
 fn answer<T: serde::Serialize>(value: &T) -> Result<Box<RawValue>, RpcError> {
     serde_json::value::to_raw_value(value).map_err(|error| RpcError::new(code::INTERNAL, error.to_string()))
-}
-
-/// The machine's addresses but for loopback and link-local ones, for people to recognise it.
-fn own_addresses() -> Vec<std::net::IpAddr> {
-    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
-    let mut found: Vec<std::net::IpAddr> = interfaces
-        .filter_map(|interface| {
-            let address = interface.address?;
-            let ipv4 = address.as_sockaddr_in().map(|v4| std::net::IpAddr::V4(v4.ip()));
-            ipv4.or_else(|| address.as_sockaddr_in6().map(|v6| std::net::IpAddr::V6(v6.ip())))
-        })
-        .filter(|ip| match ip {
-            std::net::IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
-            std::net::IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
-        })
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    found.truncate(16);
-    found
 }

@@ -1,90 +1,69 @@
-//! The statements on `events`.
+//! The audit log's table.
 
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
+use time::OffsetDateTime;
 
-use super::{Filter, Order, Recorded, millis};
-use crate::clock::{from_millis, to_millis};
+use super::{Event, MAX_PAGE};
+use crate::api::EventFilter;
+use crate::clock::to_millis;
+use crate::hub::error::Result;
+use crate::hub::op::Op;
+use crate::hub::store::Act;
 
-pub(super) async fn insert(connection: &mut AnyConnection, row: &Recorded) -> Result<i64, sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO events (at, actor_kind, actor_id, actor_name, source, request_id, \
-             action, object_kind, object_id, object_name, detail) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
+pub(super) async fn insert(act: &mut Act, op: &Op, event: &Event) -> Result<i64> {
+    let id = sqlx::query_scalar(
+        "INSERT INTO events (at, actor_kind, actor_id, actor_name, source, request, action, object_kind, object_id, \
+         object_name, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
     )
-    .bind(to_millis(row.at))
-    .bind(&row.actor_kind)
-    .bind(&row.actor_id)
-    .bind(&row.actor_name)
-    .bind(&row.source)
-    .bind(&row.request_id)
-    .bind(&row.action)
-    .bind(&row.object_kind)
-    .bind(&row.object_id)
-    .bind(&row.object_name)
-    .bind(row.detail.to_string())
-    .fetch_one(connection)
-    .await?
-    .try_get(0)
+    .bind(to_millis(op.clock.now()))
+    .bind(op.actor.kind())
+    .bind(op.actor.id())
+    .bind(op.actor.name())
+    .bind(op.source.map(|source| source.to_string()))
+    .bind(op.request.to_string())
+    .bind(event.action)
+    .bind(event.object_kind)
+    .bind(&event.object_id)
+    .bind(&event.object_name)
+    .bind(event.detail.to_string())
+    .fetch_one(act.connection())
+    .await?;
+    Ok(id)
 }
 
-macro_rules! select {
-    ($order:literal) => {
-        concat!(
-            "SELECT id, at, actor_kind, actor_id, actor_name, source, request_id, \
-                 action, object_kind, object_id, object_name, detail FROM events \
-             WHERE ($1 IS NULL OR id > $1) AND ($2 IS NULL OR id < $2) \
-                 AND ($3 IS NULL OR actor_id = $3 OR actor_name = $3) \
-                 AND ($4 IS NULL OR substr(action, 1, length($4)) = $4) \
-                 AND ($5 IS NULL OR object_id = $5 OR object_name = $5) \
-                 AND ($6 IS NULL OR at >= $6) AND ($7 IS NULL OR at < $7) \
-             ORDER BY id ",
-            $order,
-            " LIMIT $8"
-        )
-    };
+/// One text for every combination of filters: a filter that is not set lets everything pass.
+const SELECT: &str = "SELECT id, at, actor_kind, actor_id, actor_name, source, request, action, object_kind, \
+     object_id, object_name, detail FROM events \
+     WHERE id > $1 AND id < $2 AND at >= $3 AND at < $4 \
+     AND ($5 = '' OR action = $5 OR action LIKE $6) \
+     AND ($7 = '' OR actor_name = $7 OR actor_id = $7) \
+     AND ($8 = '' OR object_name = $8 OR object_id = $8 OR object_kind = $8)";
+
+pub(super) async fn select(reader: &mut AnyConnection, filter: &EventFilter) -> Result<Vec<AnyRow>> {
+    let action = filter.action.clone().unwrap_or_default();
+    let order =
+        if filter.after.is_some() { " ORDER BY id ASC LIMIT $9" } else { " ORDER BY id DESC LIMIT $9" };
+    // The text is put together from two constants; every value is bound.
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT}{order}")))
+        .bind(filter.after.unwrap_or(-1))
+        .bind(filter.before.unwrap_or(i64::MAX))
+        .bind(filter.since.map_or(i64::MIN, to_millis))
+        .bind(filter.until.map_or(i64::MAX, to_millis))
+        .bind(&action)
+        .bind(format!("{action}.%"))
+        .bind(filter.actor.clone().unwrap_or_default())
+        .bind(filter.object.clone().unwrap_or_default())
+        .bind(i64::from(filter.limit.unwrap_or(100).min(MAX_PAGE)))
+        .fetch_all(reader)
+        .await?;
+    Ok(rows)
 }
 
-pub(super) async fn select(
-    connection: &mut AnyConnection,
-    filter: &Filter,
-    order: Order,
-    limit: u32,
-) -> Result<Vec<Recorded>, sqlx::Error> {
-    let sql = match order {
-        Order::OldestFirst => select!("ASC"),
-        Order::NewestFirst => select!("DESC"),
-    };
-    sqlx::query(sql)
-        .bind(filter.after)
-        .bind(filter.before)
-        .bind(filter.actor.as_deref())
-        .bind(filter.action.as_deref())
-        .bind(filter.object.as_deref())
-        .bind(millis(filter.since))
-        .bind(millis(filter.until))
-        .bind(i64::from(limit))
-        .fetch_all(connection)
-        .await?
-        .iter()
-        .map(read)
-        .collect()
-}
-
-fn read(row: &AnyRow) -> Result<Recorded, sqlx::Error> {
-    let detail: String = row.try_get("detail")?;
-    Ok(Recorded {
-        id: row.try_get("id")?,
-        at: from_millis(row.try_get("at")?),
-        actor_kind: row.try_get("actor_kind")?,
-        actor_id: row.try_get("actor_id")?,
-        actor_name: row.try_get("actor_name")?,
-        source: row.try_get("source")?,
-        request_id: row.try_get("request_id")?,
-        action: row.try_get("action")?,
-        object_kind: row.try_get("object_kind")?,
-        object_id: row.try_get("object_id")?,
-        object_name: row.try_get("object_name")?,
-        detail: serde_json::from_str(&detail).map_err(|error| sqlx::Error::Decode(error.into()))?,
-    })
+pub(super) async fn delete_before(act: &mut Act, before: OffsetDateTime) -> Result<u64> {
+    let done = sqlx::query("DELETE FROM events WHERE at < $1")
+        .bind(to_millis(before))
+        .execute(act.connection())
+        .await?;
+    Ok(done.rows_affected())
 }

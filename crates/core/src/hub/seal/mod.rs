@@ -20,11 +20,16 @@ use secrecy::SecretSlice;
 use self::cipher::Key;
 pub use self::master::MasterFile;
 use self::master::MasterKeys;
+use super::access::{self, Action};
+use super::bus::Bus;
 use super::error::{Error, Result};
 use super::event::{self, Event};
-use super::op::{Actor, Op};
+use super::op::Op;
 use super::store::Store;
 use crate::clock::{Clock, to_millis};
+
+/// Putting a new master key in the place of the old one.
+pub const ROTATE: Action = Action("master_key.rotate");
 
 /// How a sealed value begins: the version of its form, which is `s1.<data key id>.<base64url of nonce, ciphertext, tag>`.
 const VERSION: &str = "s1";
@@ -175,10 +180,8 @@ impl Sealer {
     ///
     /// [`Error::Forbidden`] for anyone but the hub's operator, [`Error::Conflict`] if the file is a systemd
     /// credential, which only its owner can change.
-    pub async fn rotate_master(&self, op: &Op) -> Result<()> {
-        if !matches!(op.actor, Actor::Operator { .. } | Actor::Hub(_)) {
-            return Err(Error::Forbidden("only the hub's operator may rotate its master key".to_owned()));
-        }
+    pub async fn rotate_master(&self, op: &Op, bus: &Arc<dyn Bus>) -> Result<()> {
+        access::require(op, ROTATE)?;
         let mut master = self.0.master.lock().await;
         if master.file().read_only {
             return Err(Error::Conflict(format!(
@@ -187,7 +190,7 @@ impl Sealer {
             )));
         }
         master.add(&self.0.random)?;
-        self.rewrap(&mut master, Some(op)).await?;
+        self.rewrap(&mut master, Some((op, bus))).await?;
         Ok(())
     }
 
@@ -201,21 +204,25 @@ impl Sealer {
     }
 
     /// Wraps every data key under the newest master key, then forgets the older ones.
-    async fn rewrap(&self, master: &mut MasterKeys, op: Option<&Op>) -> Result<(), SealError> {
+    async fn rewrap(
+        &self,
+        master: &mut MasterKeys,
+        record: Option<(&Op, &Arc<dyn Bus>)>,
+    ) -> Result<(), SealError> {
         let mut act = self.0.store.begin().await?;
-        for row in store::all_in(act.conn()).await? {
+        for row in store::all_in(act.connection()).await? {
             let wrapped = master.wrap(&self.0.random, &row.id, &master.unwrap(&row)?);
-            store::rewrap(act.conn(), &row.id, master.newest_id(), &wrapped).await?;
+            store::rewrap(act.connection(), &row.id, master.newest_id(), &wrapped).await?;
         }
-        if let Some(op) = op {
+        if let Some((op, bus)) = record {
             let event = Event {
                 action: "master_key.rotated",
                 object_kind: "master_key",
                 object_id: master.newest_id().to_owned(),
-                object_name: "",
+                object_name: String::new(),
                 detail: serde_json::json!({}),
             };
-            event::record(&mut act, op, event).await?;
+            event::record(&mut act, op, bus, event).await?;
         }
         act.commit().await?;
         if master.file().read_only {
@@ -249,7 +256,7 @@ async fn add_data_key(
         wrapped: master.wrap(random, &id, &key),
     };
     let mut act = store.begin().await?;
-    store::insert(act.conn(), &row, to_millis(clock.now())).await?;
+    store::insert(act.connection(), &row, to_millis(clock.now())).await?;
     act.commit().await?;
     by_id.insert(id.clone(), key);
     Ok(id)

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use sqlx::AnyConnection;
 use tokio::sync::OwnedMutexGuard;
 
-use super::DatabaseError;
 use super::writer::{Hook, Outcome, Slot, Writer};
-use crate::hub::bus::Bus;
+use super::{Engine, StoreError};
 use crate::hub::error::Result;
 
 /// One change of the database. Others wait for their turn while it lives, so nothing slow belongs inside.
@@ -17,17 +16,17 @@ use crate::hub::error::Result;
 pub struct Act {
     slot: OwnedMutexGuard<Slot>,
     hooks: Vec<Hook>,
-    bus: Arc<dyn Bus>,
+    engine: Engine,
 }
 
 impl Act {
-    pub(super) fn new(slot: OwnedMutexGuard<Slot>, bus: Arc<dyn Bus>) -> Self {
-        Self { slot, hooks: Vec::new(), bus }
+    pub(super) fn new(slot: OwnedMutexGuard<Slot>, engine: Engine) -> Self {
+        Self { slot, hooks: Vec::new(), engine }
     }
 
     /// The connection, inside the act's transaction. After a statement failed, drop the act: PostgreSQL takes no
     /// further ones, and SQLite may already have undone the rest.
-    pub fn conn(&mut self) -> &mut AnyConnection {
+    pub fn connection(&mut self) -> &mut AnyConnection {
         self.slot.connection()
     }
 
@@ -37,9 +36,9 @@ impl Act {
         self.hooks.push(Box::new(hook));
     }
 
-    /// Where [`crate::hub::event`] tells of what was recorded.
-    pub(in crate::hub) fn bus(&self) -> Arc<dyn Bus> {
-        Arc::clone(&self.bus)
+    /// Which engine it writes to.
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
 
     /// Makes it durable. On an error nothing of it is there, with one exception that no database can avoid: when the
@@ -53,8 +52,8 @@ impl Act {
         let reached = outcome.wait_for(|outcome| !matches!(outcome, Outcome::Pending)).await;
         match reached.as_deref() {
             Ok(Outcome::Committed) => Ok(()),
-            Ok(Outcome::Failed(reason)) => Err(DatabaseError::Group(Arc::clone(reason)).into()),
-            Ok(Outcome::Pending) | Err(_) => Err(DatabaseError::Closed.into()),
+            Ok(Outcome::Failed(reason)) => Err(StoreError::Group(Arc::clone(reason)).into()),
+            Ok(Outcome::Pending) | Err(_) => Err(StoreError::Closed.into()),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _};
 
-use super::{DatabaseError, DatabaseUrl, Engine};
+use super::{DatabaseUrl, Engine, StoreError};
 
 /// How long a step of the store itself may take (not a statement of a service).
 pub(super) const STEP: Duration = Duration::from_secs(20);
@@ -30,16 +30,6 @@ const POSTGRES_WRITER: &str = "SET application_name = 'nave'; SET synchronous_co
 const POSTGRES_READER: &str = "SET application_name = 'nave'; SET statement_timeout = '30s'; \
      SET idle_in_transaction_session_timeout = '600s'; SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
 
-impl DatabaseUrl {
-    /// Which engine is behind it.
-    pub fn engine(&self) -> Engine {
-        match self {
-            Self::Sqlite(_) => Engine::Sqlite,
-            Self::Postgres(_) => Engine::Postgres,
-        }
-    }
-}
-
 /// Makes the database file, empty, if it is not there; nobody but its owner may read it.
 pub(super) fn prepare_file(path: &Path) -> io::Result<()> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
@@ -51,7 +41,7 @@ pub(super) fn prepare_file(path: &Path) -> io::Result<()> {
 }
 
 /// One connection that writes.
-pub(super) async fn writer(url: &DatabaseUrl) -> Result<AnyConnection, DatabaseError> {
+pub(super) async fn writer(url: &DatabaseUrl) -> Result<AnyConnection, StoreError> {
     let setup = match url.engine() {
         Engine::Sqlite => SQLITE_WRITER,
         Engine::Postgres => POSTGRES_WRITER,
@@ -65,7 +55,7 @@ pub(super) async fn writer(url: &DatabaseUrl) -> Result<AnyConnection, DatabaseE
 }
 
 /// A pool of connections that only read. It connects when it is first used.
-pub(super) fn readers(url: &DatabaseUrl) -> Result<AnyPool, DatabaseError> {
+pub(super) fn readers(url: &DatabaseUrl) -> Result<AnyPool, StoreError> {
     let setup = match url.engine() {
         Engine::Sqlite => SQLITE_READER,
         Engine::Postgres => POSTGRES_READER,
@@ -89,9 +79,9 @@ fn options(url: &DatabaseUrl) -> Result<AnyConnectOptions, sqlx::Error> {
 pub(super) async fn within<T>(
     limit: Duration,
     step: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, DatabaseError> {
+) -> Result<T, StoreError> {
     match tokio::time::timeout(limit, step).await {
         Ok(result) => Ok(result?),
-        Err(_) => Err(DatabaseError::Slow(limit.as_secs())),
+        Err(_) => Err(StoreError::Slow(limit.as_secs())),
     }
 }

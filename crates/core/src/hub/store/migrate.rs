@@ -1,120 +1,40 @@
-//! Bringing a database up to date, and refusing one that this program does not know. What the migrations hold stands
-//! in `migrations/`, one folder an engine; a file there never changes once it was released.
+//! Brings the schema up to date, set by set: the core's, then each fleet's. Only ever forward, and never on a
+//! database that a newer program has changed.
 
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest::{SHA256, digest};
-use sqlx::{AnyConnection, Row as _};
+use nave_link::secret_file;
+use sqlx::{AnyConnection, Executor as _, Row as _};
 
-use super::{DatabaseError, Engine, OpenOptions};
-use crate::clock::to_millis;
+use super::{Engine, Store};
+use crate::clock::{Clock, to_millis};
+use crate::hub::error::{Error, Result};
+
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS nave_migrations (
+    set_name TEXT NOT NULL, version BIGINT NOT NULL, name TEXT NOT NULL, checksum TEXT NOT NULL,
+    applied_at BIGINT NOT NULL, PRIMARY KEY (set_name, version))";
+
+/// Where copies from before an upgrade go, in the data folder.
+const COPIES: &str = "before-upgrade";
+/// How many copies of the database from before an upgrade are kept.
+const KEPT_COPIES: usize = 3;
 
 /// One step of a schema.
 #[derive(Clone, Copy, Debug)]
 pub struct Migration {
-    /// Its name; the same on both engines.
-    pub version: &'static str,
-    /// Its statements.
-    pub sql: &'static str,
-}
-
-/// The tables of the core or of one fleet. Both engines have the same versions in the same order.
-#[derive(Clone, Copy, Debug)]
-pub struct MigrationSet {
-    /// Whose: `core`, or the fleet's name.
+    /// Counts from 1 within its set.
+    pub version: u32,
+    /// For people.
     pub name: &'static str,
-    /// For SQLite, oldest first.
-    pub sqlite: &'static [Migration],
-    /// For PostgreSQL, oldest first.
-    pub postgres: &'static [Migration],
-    /// Every table of the newest version, each after those it refers to; what a backup holds.
-    pub tables: &'static [&'static str],
+    /// The statements for SQLite.
+    pub sqlite: &'static str,
+    /// The statements for PostgreSQL.
+    pub postgres: &'static str,
 }
 
-/// The core's own tables.
-pub const CORE: MigrationSet = MigrationSet {
-    name: "core",
-    sqlite: &[Migration {
-        version: "0001_nodes_and_events",
-        sql: include_str!("../../../migrations/sqlite/0001_nodes_and_events.sql"),
-    }],
-    postgres: &[Migration {
-        version: "0001_nodes_and_events",
-        sql: include_str!("../../../migrations/postgres/0001_nodes_and_events.sql"),
-    }],
-    tables: &[
-        "nodes",
-        "node_roles",
-        "invites",
-        "grants",
-        "node_keys",
-        "access_key_names",
-        "data_keys",
-        "settings",
-        "events",
-    ],
-};
-
-/// Why a store could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The database file cannot be made or guarded.
-    #[error(
-        "{path}: {source}: check the owner and mode of its folder, and that its disk is mounted writable"
-    )]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-    /// The database refused.
-    #[error("{database}: {source}")]
-    Database {
-        /// Which database, without its password.
-        database: String,
-        /// Why.
-        #[source]
-        source: DatabaseError,
-    },
-    /// A newer program was here.
-    #[error(
-        "{database} was last used by a newer version of Nave: it holds migration {migration}, which this one does not know; nothing was changed; run the newer version, or restore a backup of this one"
-    )]
-    Newer {
-        /// Which database.
-        database: String,
-        /// `<set>/<version>` of the first unknown migration.
-        migration: String,
-    },
-    /// The program's migration is not the one that ran.
-    #[error(
-        "{database} was made by a different build of Nave: its migration {migration} is not the same as this program's; nothing was changed; run the build that made it"
-    )]
-    Changed {
-        /// Which database.
-        database: String,
-        /// `<set>/<version>`.
-        migration: String,
-    },
-    /// A migration failed; it was undone.
-    #[error("{database}: migration {migration} failed and was undone: {source}")]
-    Migration {
-        /// Which database.
-        database: String,
-        /// `<set>/<version>`.
-        migration: String,
-        /// Why.
-        #[source]
-        source: DatabaseError,
-    },
-}
-
-impl MigrationSet {
-    /// Its steps on one engine, oldest first.
-    pub fn on(&self, engine: Engine) -> &'static [Migration] {
+impl Migration {
+    /// Its statements on one engine.
+    pub(in crate::hub) fn on(&self, engine: Engine) -> &'static str {
         match engine {
             Engine::Sqlite => self.sqlite,
             Engine::Postgres => self.postgres,
@@ -122,118 +42,175 @@ impl MigrationSet {
     }
 }
 
-impl Migration {
-    fn checksum(&self) -> String {
-        hex::encode(digest(&SHA256, self.sql.as_bytes()))
-    }
+/// The schema of the core or of one fleet: only ever appended to.
+#[derive(Clone, Copy, Debug)]
+pub struct MigrationSet {
+    /// Whose tables these are.
+    pub name: &'static str,
+    /// Every table of the set, in an order in which rows can be restored.
+    pub tables: &'static [&'static str],
+    /// The steps, in order.
+    pub migrations: &'static [Migration],
 }
 
-/// A migration that ran.
-struct Applied {
-    set: String,
-    version: String,
+/// A step that a database has gone through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Whose step.
+    pub set: String,
+    /// Which one.
+    pub version: i64,
+    /// Its name.
+    pub name: String,
     checksum: String,
 }
 
-pub(super) async fn run(connection: &mut AnyConnection, options: &OpenOptions<'_>) -> Result<(), OpenError> {
-    let engine = options.url.engine();
-    let failed = |source: sqlx::Error| OpenError::Database {
-        database: options.url.to_string(),
-        source: source.into(),
-    };
-    if pending(options, &applied(connection, engine).await.map_err(failed)?)?.is_empty() {
-        return Ok(());
-    }
-    let begin = match engine {
-        Engine::Sqlite => "BEGIN IMMEDIATE",
-        Engine::Postgres => "BEGIN; SELECT pg_advisory_xact_lock(6796203427384517222)",
-    };
-    sqlx::raw_sql(begin).execute(&mut *connection).await.map_err(failed)?;
-    let result = apply(connection, options).await;
-    let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    let ended = sqlx::raw_sql(end).execute(&mut *connection).await.map_err(failed);
-    result.and(ended.map(drop))
+/// What a database has gone through; empty for a new one.
+pub async fn applied(store: &Store) -> Result<Vec<Applied>> {
+    applied_on(&mut *store.read().await?, store.engine()).await
 }
 
-/// Runs what is missing, inside the open transaction: all of it or nothing.
-async fn apply(connection: &mut AnyConnection, options: &OpenOptions<'_>) -> Result<(), OpenError> {
-    let engine = options.url.engine();
-    let database = || options.url.to_string();
-    let failed = |source: sqlx::Error| OpenError::Database { database: database(), source: source.into() };
-    sqlx::raw_sql(
-        "CREATE TABLE IF NOT EXISTS schema_migrations (\
-             set_name TEXT NOT NULL, version TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL, \
-             PRIMARY KEY (set_name, version))",
+pub(in crate::hub) async fn applied_on(
+    connection: &mut AnyConnection,
+    engine: Engine,
+) -> Result<Vec<Applied>> {
+    let exists = match engine {
+        Engine::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE name = 'nave_migrations'",
+        Engine::Postgres => {
+            "SELECT COUNT(*) FROM pg_catalog.pg_class WHERE oid = to_regclass('nave_migrations')"
+        }
+    };
+    let exists: i64 = sqlx::query_scalar(exists).fetch_one(&mut *connection).await?;
+    if exists == 0 {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query(
+        "SELECT set_name, version, name, checksum FROM nave_migrations ORDER BY set_name, version",
     )
-    .execute(&mut *connection)
-    .await
-    .map_err(failed)?;
-    // Read again: another hub may have been first while this one waited for the lock.
-    for (set, migration) in pending(options, &applied(connection, engine).await.map_err(failed)?)? {
-        let name = format!("{set}/{}", migration.version);
-        tracing::info!(migration = name, "migrating the database");
-        sqlx::raw_sql(migration.sql).execute(&mut *connection).await.map_err(|source| {
-            OpenError::Migration { database: database(), migration: name, source: source.into() }
-        })?;
-        sqlx::query(
-            "INSERT INTO schema_migrations (set_name, version, checksum, applied_at) VALUES ($1, $2, $3, $4)",
-        )
-        .bind(set)
-        .bind(migration.version)
-        .bind(migration.checksum())
-        .bind(to_millis(options.clock.now()))
-        .execute(&mut *connection)
-        .await
-        .map_err(failed)?;
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Applied {
+                set: row.try_get(0)?,
+                version: row.try_get(1)?,
+                name: row.try_get(2)?,
+                checksum: row.try_get(3)?,
+            })
+        })
+        .collect()
+}
+
+pub(super) async fn run(store: &Store, folder: &Path, sets: &[MigrationSet], clock: &Clock) -> Result<()> {
+    let before = applied(store).await?;
+    if missing(&before, sets)?.is_empty() {
+        return Ok(());
+    }
+    if !before.is_empty() {
+        copy_aside(store, folder, sets, clock).await?;
+    }
+    let mut act = store.begin().await?;
+    let engine = act.engine();
+    act.connection().execute(sqlx::raw_sql(TABLE)).await?;
+    // Asked again: another hub may have had its turn first.
+    let before = applied_on(act.connection(), engine).await?;
+    for (set, migration) in missing(&before, sets)? {
+        tracing::info!(set, version = migration.version, name = migration.name, "upgrading the schema");
+        apply(act.connection(), engine, set, &migration, clock).await?;
+    }
+    act.commit().await
+}
+
+/// Takes one step, inside the transaction that is open on the connection.
+async fn apply(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    set: &str,
+    migration: &Migration,
+    clock: &Clock,
+) -> Result<()> {
+    let sql = migration.on(engine);
+    connection.execute(sqlx::raw_sql(sql)).await?;
+    sqlx::query(
+        "INSERT INTO nave_migrations (set_name, version, name, checksum, applied_at) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(set)
+    .bind(i64::from(migration.version))
+    .bind(migration.name)
+    .bind(checksum(sql))
+    .bind(to_millis(clock.now()))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The steps still to take; fails if one was taken that this program does not have.
+fn missing(before: &[Applied], sets: &[MigrationSet]) -> Result<Vec<(&'static str, Migration)>> {
+    refuse_strangers(before, sets)?;
+    let taken = |set: &str, migration: &Migration| {
+        before.iter().any(|done| done.set == set && done.version == i64::from(migration.version))
+    };
+    let all = sets.iter().flat_map(|set| set.migrations.iter().map(|migration| (set.name, *migration)));
+    Ok(all.filter(|(set, migration)| !taken(set, migration)).collect())
+}
+
+fn refuse_strangers(before: &[Applied], sets: &[MigrationSet]) -> Result<()> {
+    for done in before {
+        // A fleet that is not built in leaves its tables alone.
+        let Some(set) = sets.iter().find(|set| set.name == done.set) else { continue };
+        let known = set.migrations.iter().find(|migration| i64::from(migration.version) == done.version);
+        let Some(known) = known else {
+            return Err(Error::Conflict(format!(
+                "the database was upgraded by a newer nave (it knows step {} \"{}\" of {}; this one knows {}): run that version again, or restore a backup from before the upgrade",
+                done.version,
+                done.name,
+                done.set,
+                set.migrations.len(),
+            )));
+        };
+        if checksum(known.sqlite) != done.checksum && checksum(known.postgres) != done.checksum {
+            return Err(Error::Conflict(format!(
+                "step {} \"{}\" of {} in the database is not the one that this nave knows: it was made by a build that was never released; restore a backup, or use that build",
+                done.version, done.name, done.set,
+            )));
+        }
     }
     Ok(())
 }
 
-/// What is still to run; fails if something ran that this program does not have.
-fn pending(
-    options: &OpenOptions<'_>,
-    applied: &[Applied],
-) -> Result<Vec<(&'static str, Migration)>, OpenError> {
-    let database = || options.url.to_string();
-    let known: Vec<(&'static str, Migration)> = options
-        .migrations
-        .iter()
-        .flat_map(|set| set.on(options.url.engine()).iter().map(|migration| (set.name, *migration)))
-        .collect();
-    for ran in applied {
-        let migration = || format!("{}/{}", ran.set, ran.version);
-        match known.iter().find(|(set, known)| *set == ran.set && known.version == ran.version) {
-            None => return Err(OpenError::Newer { database: database(), migration: migration() }),
-            Some((_, known)) if known.checksum() != ran.checksum => {
-                return Err(OpenError::Changed { database: database(), migration: migration() });
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(known
-        .into_iter()
-        .filter(|(set, known)| !applied.iter().any(|ran| ran.set == *set && ran.version == known.version))
-        .collect())
-}
-
-async fn applied(connection: &mut AnyConnection, engine: Engine) -> Result<Vec<Applied>, sqlx::Error> {
-    let exists = match engine {
+/// The database as it is, copied before its schema changes.
+async fn copy_aside(store: &Store, folder: &Path, _sets: &[MigrationSet], clock: &Clock) -> Result<()> {
+    let folder = folder.join(COPIES);
+    secret_file::create_private_dir(&folder).map_err(Error::internal)?;
+    let stem = to_millis(clock.now());
+    match store.engine() {
         Engine::Sqlite => {
-            "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'"
+            let copy = folder.join(format!("{stem}.sqlite"));
+            let text = copy.to_str().ok_or_else(|| Error::internal("the data folder's path is not UTF-8"))?;
+            // SQLite fills a file that is there and empty, and leaves its mode alone.
+            secret_file::create(&copy, b"", 0o600).map_err(Error::internal)?;
+            let mut reader = store.read().await?;
+            sqlx::query("VACUUM INTO $1").bind(text).execute(&mut *reader).await?;
+            tracing::info!(copy = text, "copied the database before upgrading its schema");
         }
         Engine::Postgres => {
-            "SELECT COUNT(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'schema_migrations'"
+            tracing::warn!("upgrading the schema of a PostgreSQL database: its own backups are the way back");
         }
-    };
-    let tables: i64 = sqlx::query(exists).fetch_one(&mut *connection).await?.try_get(0)?;
-    if tables == 0 {
-        return Ok(Vec::new());
     }
-    let rows =
-        sqlx::query("SELECT set_name, version, checksum FROM schema_migrations ORDER BY set_name, version")
-            .fetch_all(connection)
-            .await?;
-    rows.into_iter()
-        .map(|row| Ok(Applied { set: row.try_get(0)?, version: row.try_get(1)?, checksum: row.try_get(2)? }))
-        .collect()
+    forget_old_copies(&folder);
+    Ok(())
+}
+
+/// An old copy that cannot be removed costs disk space and nothing else.
+fn forget_old_copies(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut copies: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    copies.sort();
+    for old in copies.iter().rev().skip(KEPT_COPIES) {
+        let _ = std::fs::remove_file(old);
+    }
+}
+
+fn checksum(sql: &str) -> String {
+    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, sql.as_bytes()))
 }

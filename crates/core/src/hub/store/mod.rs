@@ -1,9 +1,10 @@
-//! The hub's memory: one database, SQLite or PostgreSQL, behind one set of statements. Reading, writing in groups,
-//! migrating. The statements themselves stand in the `store` module of whoever owns the table.
+//! The hub's memory: one database, SQLite in the data folder or PostgreSQL, behind one set of statements. Reading,
+//! writing in groups, migrating. What the tables mean is not known here: statements stand in the `store` module of
+//! whoever owns the table.
 //!
 //! Rules for statements: placeholders are `$1`, `$2`, …; ids are text, times are milliseconds in a BIGINT
 //! ([`crate::clock::to_millis`]), truth values are a BIGINT of 0 or 1, lists and maps are JSON as text. These four are
-//! what both engines and the driver agree on (a sum of BIGINTs has to be cast back to BIGINT).
+//! what both engines and the driver agree on (PostgreSQL's sum of BIGINTs has to be cast back to BIGINT).
 
 mod act;
 mod connect;
@@ -19,38 +20,20 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyPool, Transaction};
 
 pub use self::act::Act;
-pub use self::error::{DatabaseError, is_duplicate};
-pub use self::migrate::{CORE, Migration, MigrationSet, OpenError};
-pub use self::url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
+pub use self::error::{StoreError, is_unique_violation};
+pub use self::migrate::{Applied, Migration, MigrationSet, applied};
+pub use self::url::{DatabaseUrl, Engine, PostgresUrl};
 use self::writer::Writer;
-use super::bus::Bus;
 use super::error::Result;
 use crate::clock::Clock;
 
-/// Which engine keeps the rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
-    /// A file.
-    Sqlite,
-    /// A server.
-    Postgres,
-}
+/// A connection from the pool of readers.
+pub type Reader = PoolConnection<Any>;
 
-/// What opening a store takes.
-pub struct OpenOptions<'a> {
-    /// Where the database is.
-    pub url: &'a DatabaseUrl,
-    /// The data folder; backups before a migration go to `backups/` in it.
-    pub folder: &'a Path,
-    /// The core's tables ([`CORE`]) and each fleet's, parents first.
-    pub migrations: &'a [MigrationSet],
-    /// Tells when a migration ran.
-    pub clock: &'a Clock,
-    /// Hears of every event once it is durable.
-    pub bus: Arc<dyn Bus>,
-}
+/// A connection from that pool, inside a transaction that reads.
+pub type Snapshot = Transaction<'static, Any>;
 
-/// An open database. Cloning it is cheap.
+/// The hub's database. Cloning it is cheap.
 #[derive(Clone)]
 pub struct Store(Arc<Shared>);
 
@@ -58,7 +41,6 @@ struct Shared {
     url: DatabaseUrl,
     writer: Arc<Writer>,
     readers: AnyPool,
-    bus: Arc<dyn Bus>,
 }
 
 /// How much was written since the store was opened.
@@ -71,51 +53,47 @@ pub struct WriteCounts {
 }
 
 impl Store {
-    /// Opens the database, makes it if it is new, and brings its tables up to date.
-    pub async fn open(options: OpenOptions<'_>) -> Result<Self, OpenError> {
-        let url = options.url;
-        if let DatabaseUrl::Sqlite(path) = url {
-            connect::prepare_file(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
+    /// Opens the database, makes it if it is new, and brings its schema up to date; a copy from before goes to a folder
+    /// in the data folder.
+    pub async fn open(url: DatabaseUrl, folder: &Path, sets: &[MigrationSet], clock: &Clock) -> Result<Self> {
+        let store = Self::connect(url).await?;
+        migrate::run(&store, folder, sets, clock).await?;
+        Ok(store)
+    }
+
+    /// Opens the database as it is.
+    pub async fn connect(url: DatabaseUrl) -> Result<Self> {
+        if let DatabaseUrl::Sqlite(path) = &url {
+            connect::prepare_file(path).map_err(|source| StoreError::File { path: path.clone(), source })?;
         }
-        let failed = |source| OpenError::Database { database: url.to_string(), source };
-        let mut connection = connect::writer(url).await.map_err(failed)?;
-        migrate::run(&mut connection, &options).await?;
-        Ok(Self(Arc::new(Shared {
-            url: url.clone(),
-            writer: Writer::new(url.clone(), connection),
-            readers: connect::readers(url).map_err(failed)?,
-            bus: options.bus,
-        })))
+        let readers = connect::readers(&url)?;
+        let store = Self(Arc::new(Shared { writer: Writer::new(url.clone()), url, readers }));
+        // The first connection says at once whether the database can be used at all, and the writer's says why not.
+        store.0.writer.connect().await?;
+        Ok(store)
     }
 
     /// Waits for a turn to write.
     ///
     /// # Errors
     ///
-    /// [`crate::hub::error::Error::Unavailable`] when the database cannot be written at the moment.
+    /// [`super::error::Error::Unavailable`] when the database cannot be written at the moment.
     pub async fn begin(&self) -> Result<Act> {
-        Ok(Act::new(self.0.writer.begin().await?, Arc::clone(&self.0.bus)))
+        Ok(Act::new(self.0.writer.begin().await?, self.engine()))
     }
 
     /// A connection that reads what is durable. Each statement sees the newest state.
-    pub async fn read(&self) -> Result<PoolConnection<Any>> {
+    pub async fn read(&self) -> Result<Reader> {
         Ok(self.0.readers.acquire().await?)
     }
 
-    /// A connection whose statements all see the database as it was at the first of them.
-    pub async fn snapshot(&self) -> Result<Transaction<'static, Any>> {
+    /// A connection whose statements all see the database as it was at the first of them; end it by dropping it.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
         let begin = match self.engine() {
             Engine::Sqlite => "BEGIN DEFERRED",
             Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
         Ok(self.0.readers.begin_with(begin).await?)
-    }
-
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<()> {
-        let mut connection = self.read().await?;
-        sqlx::query("SELECT 1").execute(&mut *connection).await?;
-        Ok(())
     }
 
     /// Which engine it is, for the few statements that differ.
@@ -134,7 +112,7 @@ impl Store {
         WriteCounts { acts, commits }
     }
 
-    /// Commits what is under way and closes every connection; later calls fail.
+    /// Commits what is under way and ends every connection; later calls fail.
     pub async fn close(&self) {
         self.0.readers.close().await;
         self.0.writer.close().await;

@@ -7,8 +7,19 @@ use std::str::FromStr;
 
 use url::Url;
 
+use crate::hub::error::Error;
+
 /// Name of the SQLite file in the data folder.
-const SQLITE_FILE: &str = "nave.db";
+const SQLITE_FILE: &str = "hub.sqlite";
+
+/// The engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// A file.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
 
 /// Where the database is. Neither of its text forms holds a password.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,26 +35,18 @@ pub enum DatabaseUrl {
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl(Url);
 
-/// Why a text is no database URL. The text itself may hold a password and is not repeated.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DatabaseUrlError {
-    /// Not a URL at all.
-    #[error("the database URL cannot be read ({0}); it looks like postgres://USER@HOST/DATABASE")]
-    Syntax(url::ParseError),
-    /// A URL of something else.
-    #[error(
-        "the database URL begins with {0:?}; it must begin with postgres:// (or sqlite:///ABSOLUTE/PATH)"
-    )]
-    Scheme(String),
-    /// A SQLite URL without an absolute path.
-    #[error("the database URL must name an absolute path after sqlite://")]
-    Path,
-}
-
 impl DatabaseUrl {
     /// The SQLite file of a data folder: what a hub uses unless told otherwise.
     pub fn in_folder(folder: &Path) -> Self {
         Self::Sqlite(folder.join(SQLITE_FILE))
+    }
+
+    /// Which engine it is.
+    pub fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite(_) => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
+        }
     }
 
     /// What the driver is given. Holds the password.
@@ -87,17 +90,23 @@ fn is_remote(url: &Url) -> bool {
 }
 
 impl FromStr for DatabaseUrl {
-    type Err = DatabaseUrlError;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    fn from_str(text: &str) -> Result<Self, Error> {
+        // The text may hold a password, so no error repeats it.
+        let invalid = |problem: &str| Error::invalid("database", problem);
         if let Some(path) = text.strip_prefix("sqlite://") {
-            let path = PathBuf::from(path);
-            return if path.is_absolute() { Ok(Self::Sqlite(path)) } else { Err(DatabaseUrlError::Path) };
+            return match PathBuf::from(path) {
+                path if path.is_absolute() => Ok(Self::Sqlite(path)),
+                _ => Err(invalid("it must name an absolute path after sqlite://")),
+            };
         }
-        let url = Url::parse(text).map_err(DatabaseUrlError::Syntax)?;
+        let url = Url::parse(text).map_err(|error| {
+            invalid(&format!("it is no URL ({error}); it looks like postgres://USER@HOST/NAME"))
+        })?;
         match url.scheme() {
             "postgres" | "postgresql" => Ok(Self::Postgres(PostgresUrl(url))),
-            other => Err(DatabaseUrlError::Scheme(other.to_owned())),
+            _ => Err(invalid("it must begin with postgres:// (or sqlite:///PATH)")),
         }
     }
 }
@@ -174,8 +183,7 @@ mod tests {
     fn what_is_no_database_is_refused_without_repeating_it() {
         for text in ["", "nave.db", "mysql://u:hunter2@h/d", "sqlite://relative", "postgres://[hunter2"] {
             let error = text.parse::<DatabaseUrl>().unwrap_err().to_string();
-            assert!(!error.contains("hunter2"), "{error}");
-            assert!(error.contains("the database URL"), "{error}");
+            assert!(!error.contains("hunter2") && error.starts_with("database: "), "{error}");
         }
     }
 

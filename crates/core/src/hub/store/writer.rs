@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::time::Instant;
 
 use super::connect::{self, STEP, within};
-use super::{DatabaseError, DatabaseUrl, Engine};
+use super::{DatabaseUrl, Engine, StoreError};
 
 /// How long an act waits for its turn. Acts are short, so only a stuck database takes this long.
 const TURN: Duration = Duration::from_secs(20);
@@ -54,13 +54,13 @@ struct Group {
 pub(super) enum Outcome {
     Pending,
     Committed,
-    Failed(Arc<DatabaseError>),
+    Failed(Arc<StoreError>),
 }
 
 impl Writer {
-    pub(super) fn new(url: DatabaseUrl, connection: AnyConnection) -> Arc<Self> {
+    pub(super) fn new(url: DatabaseUrl) -> Arc<Self> {
         let slot = Slot {
-            connection: Some(connection),
+            connection: None,
             group: None,
             unfinished: false,
             pause: FIRST_PAUSE,
@@ -75,10 +75,15 @@ impl Writer {
         })
     }
 
+    /// Connects now rather than with the first act.
+    pub(super) async fn connect(&self) -> Result<(), StoreError> {
+        self.reconnect(&mut *self.slot.lock().await).await
+    }
+
     /// Waits for a turn and sets a savepoint.
-    pub(super) async fn begin(self: &Arc<Self>) -> Result<OwnedMutexGuard<Slot>, DatabaseError> {
+    pub(super) async fn begin(self: &Arc<Self>) -> Result<OwnedMutexGuard<Slot>, StoreError> {
         let turn = tokio::time::timeout(TURN, Arc::clone(&self.slot).lock_owned());
-        let slot = turn.await.map_err(|_| DatabaseError::Slow(TURN.as_secs()))?;
+        let slot = turn.await.map_err(|_| StoreError::Slow(TURN.as_secs()))?;
         // A task of its own, so that a caller who stops waiting cannot leave half a step behind.
         finish(tokio::spawn(Arc::clone(self).start(slot))).await
     }
@@ -86,10 +91,10 @@ impl Writer {
     async fn start(
         self: Arc<Self>,
         mut slot: OwnedMutexGuard<Slot>,
-    ) -> Result<OwnedMutexGuard<Slot>, DatabaseError> {
+    ) -> Result<OwnedMutexGuard<Slot>, StoreError> {
         slot.settle().await;
         if slot.closed {
-            return Err(DatabaseError::Closed);
+            return Err(StoreError::Closed);
         }
         if slot.group.is_none() {
             self.open_group(&mut slot).await?;
@@ -101,7 +106,7 @@ impl Writer {
         Ok(slot)
     }
 
-    async fn open_group(self: &Arc<Self>, slot: &mut Slot) -> Result<(), DatabaseError> {
+    async fn open_group(self: &Arc<Self>, slot: &mut Slot) -> Result<(), StoreError> {
         let begin = match self.url.engine() {
             Engine::Sqlite => "BEGIN IMMEDIATE",
             // The lock makes the groups of several hubs follow each other, so that event ids are in commit order.
@@ -113,7 +118,7 @@ impl Writer {
         }
         match slot.run(begin).await {
             // The connection died while nobody used it; nothing was lost with it.
-            Err(DatabaseError::Lost(_)) if reused => {
+            Err(StoreError::Lost(_)) if reused => {
                 slot.disconnect();
                 self.reconnect(slot).await?;
                 slot.run(begin).await
@@ -131,9 +136,9 @@ impl Writer {
         Ok(())
     }
 
-    async fn reconnect(&self, slot: &mut Slot) -> Result<(), DatabaseError> {
+    async fn reconnect(&self, slot: &mut Slot) -> Result<(), StoreError> {
         if slot.retry_at.is_some_and(|at| Instant::now() < at) {
-            return Err(DatabaseError::Lost(sqlx::Error::Io(std::io::ErrorKind::NotConnected.into())));
+            return Err(StoreError::Lost(sqlx::Error::Io(std::io::ErrorKind::NotConnected.into())));
         }
         match connect::writer(&self.url).await {
             Ok(connection) => {
@@ -153,7 +158,7 @@ impl Writer {
     pub(super) async fn release(
         slot: OwnedMutexGuard<Slot>,
         hooks: Vec<Hook>,
-    ) -> Result<watch::Receiver<Outcome>, DatabaseError> {
+    ) -> Result<watch::Receiver<Outcome>, StoreError> {
         finish(tokio::spawn(release(slot, hooks))).await
     }
 
@@ -218,22 +223,22 @@ impl Slot {
         }
     }
 
-    async fn run(&mut self, sql: &'static str) -> Result<(), DatabaseError> {
+    async fn run(&mut self, sql: &'static str) -> Result<(), StoreError> {
         match &mut self.connection {
             Some(connection) => within(STEP, sqlx::raw_sql(sql).execute(connection)).await.map(drop),
-            None => Err(DatabaseError::Lost(sqlx::Error::Io(std::io::ErrorKind::NotConnected.into()))),
+            None => Err(StoreError::Lost(sqlx::Error::Io(std::io::ErrorKind::NotConnected.into()))),
         }
     }
 
     /// Gives the group up: none of its acts is told that it succeeded. Returns the same reason for the act at hand.
-    fn fail(&mut self, reason: DatabaseError) -> DatabaseError {
+    fn fail(&mut self, reason: StoreError) -> StoreError {
         let reason = Arc::new(reason);
         self.unfinished = false;
         self.disconnect();
         if let Some(group) = self.group.take() {
             group.outcome.send_replace(Outcome::Failed(Arc::clone(&reason)));
         }
-        DatabaseError::Group(reason)
+        StoreError::Group(reason)
     }
 
     /// Closing a connection rolls back what is open on it.
@@ -247,7 +252,7 @@ impl Slot {
 async fn release(
     mut slot: OwnedMutexGuard<Slot>,
     hooks: Vec<Hook>,
-) -> Result<watch::Receiver<Outcome>, DatabaseError> {
+) -> Result<watch::Receiver<Outcome>, StoreError> {
     if let Err(error) = slot.run("RELEASE act").await {
         return Err(slot.fail(error));
     }
@@ -259,10 +264,10 @@ async fn release(
 }
 
 /// A task that was cut off belongs to a runtime that is shutting down.
-async fn finish<T>(task: tokio::task::JoinHandle<Result<T, DatabaseError>>) -> Result<T, DatabaseError> {
+async fn finish<T>(task: tokio::task::JoinHandle<Result<T, StoreError>>) -> Result<T, StoreError> {
     match task.await {
         Ok(result) => result,
         Err(cut) if cut.is_panic() => std::panic::resume_unwind(cut.into_panic()),
-        Err(_) => Err(DatabaseError::Closed),
+        Err(_) => Err(StoreError::Closed),
     }
 }

@@ -1,0 +1,40 @@
+//! The native HTTP API and how any route is declared: with who may use it. What the routes do is the services'.
+
+mod answer;
+mod api;
+mod extract;
+mod routes;
+mod upgrades;
+
+pub use answer::failure;
+pub(crate) use answer::{identify, not_found};
+pub use extract::Input;
+pub use routes::{Access, RouteRow, Routes};
+
+use super::store::MigrationSet;
+
+/// The core's own routes.
+pub fn core_routes() -> Routes {
+    upgrades::routes(api::routes(Routes::default()))
+}
+
+/// The core's own tables.
+pub const MIGRATIONS: MigrationSet = MigrationSet {
+    name: "core",
+    tables: &[
+        "nodes",
+        "node_roles",
+        "invites",
+        "grants",
+        "node_keys",
+        "access_key_names",
+        "events",
+        "data_keys",
+    ],
+    migrations: &[super::store::Migration {
+        version: 1,
+        name: "ground floor",
+        sqlite: include_str!("../../../migrations/sqlite/0001_ground_floor.sql"),
+        postgres: include_str!("../../../migrations/postgres/0001_ground_floor.sql"),
+    }],
+};

@@ -1,0 +1,100 @@
+//! Declares routes. A route cannot be declared without saying who may use it, and the declarations are the rows of
+//! the authorization table.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::routing::{MethodFilter, on};
+use http::Method;
+
+use crate::hub::access::Action;
+use crate::hub::context::Hub;
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everyone; it tells and changes nothing that needs protecting.
+    Open,
+    /// Whoever proves, inside the connection, a key or a ticket.
+    Proof,
+    /// Whoever may do this.
+    Action(Action),
+    /// Loopback, or whoever holds the metrics token.
+    Metrics,
+}
+
+/// One row of the authorization table.
+#[derive(Clone, Debug)]
+pub struct RouteRow {
+    /// The method.
+    pub method: Method,
+    /// The path, with parameters in braces.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+}
+
+impl std::fmt::Display for RouteRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let access = match self.access {
+            Access::Open => "everyone",
+            Access::Proof => "a key or ticket proved on the connection",
+            Access::Action(action) => action.0,
+            Access::Metrics => "loopback or the metrics token",
+        };
+        write!(f, "{:<7} {:<40} {access}", self.method.as_str(), self.path)
+    }
+}
+
+/// Routes with the rows that they stand for.
+#[derive(Default)]
+pub struct Routes {
+    router: Router<Arc<Hub>>,
+    rows: Vec<RouteRow>,
+}
+
+impl Routes {
+    /// Declares a route.
+    #[must_use]
+    pub fn on<H, T>(mut self, method: Method, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, Arc<Hub>>,
+        T: 'static,
+    {
+        let filter = MethodFilter::try_from(method.clone()).expect("the standard methods have filters");
+        self.router = self.router.route(path, on(filter, handler));
+        self.rows.push(RouteRow { method, path, access });
+        self
+    }
+
+    /// Declares a route that reads.
+    #[must_use]
+    pub fn get<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, Arc<Hub>>,
+        T: 'static,
+    {
+        self.on(Method::GET, path, access, handler)
+    }
+
+    /// Declares a route that acts.
+    #[must_use]
+    pub fn post<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, Arc<Hub>>,
+        T: 'static,
+    {
+        self.on(Method::POST, path, access, handler)
+    }
+
+    /// The authorization table.
+    pub fn rows(&self) -> &[RouteRow] {
+        &self.rows
+    }
+
+    /// The router over them.
+    pub fn into_router(self) -> Router<Arc<Hub>> {
+        self.router
+    }
+}

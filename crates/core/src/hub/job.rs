@@ -1,0 +1,132 @@
+//! Reconcilers: idempotent work in the background, woken by a timer and by what happens, whose state can be listed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+use super::context::Hub;
+use super::error::Result;
+use crate::api::JobView;
+
+type Run = Box<dyn Fn(Arc<Hub>) -> BoxFuture<'static, Result<String>> + Send + Sync>;
+
+/// One reconciler.
+pub struct Job {
+    /// Its name: `noun.verb`.
+    pub name: &'static str,
+    /// How often it runs at least.
+    pub every: Duration,
+    /// Notices on this topic wake it.
+    pub wake_on: Option<&'static str>,
+    run: Run,
+}
+
+impl Job {
+    /// A job that says in a few words what it did.
+    pub fn new<F>(
+        name: &'static str,
+        every: Duration,
+        wake_on: Option<&'static str>,
+        run: impl Fn(Arc<Hub>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<String>> + Send + 'static,
+    {
+        Self { name, every, wake_on, run: Box::new(move |hub| Box::pin(run(hub))) }
+    }
+}
+
+/// How the jobs are.
+#[derive(Debug, Default)]
+pub struct Jobs(Mutex<BTreeMap<&'static str, State>>);
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    every: Duration,
+    last_run: Option<OffsetDateTime>,
+    last_outcome: String,
+    failures: u32,
+}
+
+/// The state of every job.
+pub fn list(hub: &Hub) -> Vec<JobView> {
+    let jobs = hub.jobs.0.lock().unwrap_or_else(PoisonError::into_inner);
+    jobs.iter()
+        .map(|(name, state)| JobView {
+            name: (*name).to_owned(),
+            every_seconds: state.every.as_secs(),
+            last_run: state.last_run,
+            last_outcome: state.last_outcome.clone(),
+            failures: state.failures,
+        })
+        .collect()
+}
+
+/// Runs a job until the hub stops.
+pub fn start(hub: Arc<Hub>, job: Job, stop: CancellationToken) {
+    note(&hub, job.name, |state| state.every = job.every);
+    let tasks = hub.tasks.clone();
+    tasks.spawn(async move {
+        let mut notices = hub.bus.subscribe();
+        let mut timer = tokio::time::interval(job.every);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let woken = async {
+                loop {
+                    match notices.recv().await {
+                        Ok(notice) if Some(notice.topic) == job.wake_on => return,
+                        Err(tokio::sync::broadcast::error::RecvError::Closed) => std::future::pending().await,
+                        _ => {}
+                    }
+                }
+            };
+            tokio::select! {
+                _ = timer.tick() => {}
+                () = woken => {}
+                () = stop.cancelled() => return,
+            }
+            let outcome = (job.run)(Arc::clone(&hub)).await;
+            let now = hub.clock.now();
+            note(&hub, job.name, |state| {
+                state.last_run = Some(now);
+                match outcome {
+                    Ok(words) => (state.last_outcome, state.failures) = (words, 0),
+                    Err(error) => {
+                        tracing::warn!(job = job.name, %error, "a background job failed; it runs again");
+                        state.last_outcome = error.message();
+                        state.failures += 1;
+                    }
+                }
+            });
+        }
+    });
+}
+
+fn note(hub: &Hub, name: &'static str, change: impl FnOnce(&mut State)) {
+    change(hub.jobs.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default());
+}
+
+/// The core's own jobs.
+pub fn core_jobs() -> Vec<Job> {
+    vec![
+        Job::new("invites.forget_expired", Duration::from_secs(300), None, |hub| async move {
+            let op = hub.op("invites.forget_expired");
+            let freed = super::nodes::forget_expired(&op, &hub).await?;
+            Ok(format!("{freed} kept names freed"))
+        }),
+        Job::new("streams.forget_stale", Duration::from_secs(15), None, |hub| async move {
+            let forgotten = hub.streams.forget_stale(hub.clock.now());
+            Ok(format!("{forgotten} streams forgotten"))
+        }),
+        Job::new("events.forget_old", Duration::from_secs(6 * 3600), None, |hub| async move {
+            let op = hub.op("events.forget_old");
+            let before = hub.clock.now() - hub.settings.keep_events;
+            let forgotten = super::event::forget_before(&op, &hub.store, before).await?;
+            Ok(format!("{forgotten} events forgotten"))
+        }),
+    ]
+}

@@ -1,0 +1,238 @@
+//! Nodes: who was invited, who joined, who is connected, who is out.
+
+mod admission;
+mod invites;
+pub mod link;
+mod node_keys;
+mod presence;
+pub(crate) mod store;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nave_link::address::is_name;
+use nave_link::protocol::NodeChanged;
+use serde_json::{Value, json};
+use sqlx::AnyConnection;
+
+pub use invites::{INVITE, forget_expired, invite};
+pub use node_keys::{MINT, mint_key};
+pub use presence::{Presence, Session};
+pub use store::NodeRow;
+
+use super::access::{self, Action};
+use super::bus::Notice;
+use super::context::Hub;
+use super::error::{Error, Result};
+use super::event::Event;
+use super::fleet::NodeHappening;
+use super::grants;
+use super::op::Op;
+use crate::api::{Node, NodeChange, NodeStatus};
+use crate::id::NodeId;
+
+/// Listing nodes and looking at one.
+pub const READ: Action = Action("node.read");
+/// Letting a pending node in.
+pub const APPROVE: Action = Action("node.approve");
+/// Changing a node's name, roles or labels.
+pub const CHANGE: Action = Action("node.change");
+/// Ending a membership.
+pub const REVOKE: Action = Action("node.revoke");
+
+/// The roles that a node can have.
+pub const ROLES: [&str; 4] = ["exporter", "importer", "site", "host"];
+
+/// All nodes that are not gone, in the order of their names; with `all`, those that are gone and those only invited too.
+pub async fn list(op: &Op, hub: &Hub, all: bool) -> Result<Vec<Node>> {
+    access::require(op, READ)?;
+    let mut reader = hub.store.read().await?;
+    let rows = store::all(&mut reader).await?;
+    let shown = |row: &NodeRow| all || matches!(row.status, NodeStatus::Active | NodeStatus::Pending);
+    Ok(rows.iter().filter(|row| shown(row)).map(|row| view(hub, row)).collect())
+}
+
+/// One node with its rights.
+pub async fn show(op: &Op, hub: &Hub, name: &str) -> Result<Node> {
+    access::require(op, READ)?;
+    let mut reader = hub.store.read().await?;
+    let row = find(&mut reader, name).await?;
+    let mut node = view(hub, &row);
+    node.grants = grants::of_node(&mut reader, &row).await?;
+    Ok(node)
+}
+
+/// Lets a pending node in.
+pub async fn approve(op: &Op, hub: &Hub, name: &str) -> Result<()> {
+    access::require(op, APPROVE)?;
+    let mut act = hub.store.begin().await?;
+    let row = find(act.connection(), name).await?;
+    let key = match (row.status, &row.public_key) {
+        (NodeStatus::Pending, Some(key)) => *key,
+        (NodeStatus::Active, _) => return Err(Error::Conflict(format!("{} is a member already", row.name))),
+        _ => {
+            return Err(Error::Conflict(format!(
+                "{} has not joined yet: there is nothing to approve",
+                row.name
+            )));
+        }
+    };
+    store::activate(&mut act, row.id, &key, op.clock.now()).await?;
+    hub.record(&mut act, op, about("node.approved", &row, json!({ "key": key }))).await?;
+    tell_after_commit(&mut act, hub, row.id);
+    act.commit().await
+}
+
+/// Changes a node.
+pub async fn change(op: &Op, hub: &Hub, name: &str, change: &NodeChange) -> Result<()> {
+    access::require(op, CHANGE)?;
+    let mut act = hub.store.begin().await?;
+    let row = find(act.connection(), name).await?;
+    let mut now = (row.name.clone(), row.roles.clone());
+    if let Some(new) = &change.name
+        && *new != row.name
+    {
+        check_name(new)?;
+        store::rename(&mut act, row.id, new).await?;
+        hub.record(&mut act, op, about("node.renamed", &row, json!({ "name": new }))).await?;
+        now.0.clone_from(new);
+    }
+    if let Some(roles) = &change.roles {
+        check_roles(roles)?;
+        store::clear_roles(&mut act, row.id).await?;
+        for role in roles {
+            store::add_role(&mut act, row.id, role).await?;
+        }
+        hub.record(&mut act, op, about("node.roles_set", &row, json!({ "roles": roles }))).await?;
+        now.1.clone_from(roles);
+    }
+    if let Some(labels) = &change.labels {
+        check_labels(labels)?;
+        store::set_labels(&mut act, row.id, labels).await?;
+        hub.record(&mut act, op, about("node.labelled", &row, json!({ "labels": labels }))).await?;
+    }
+    tell_after_commit(&mut act, hub, row.id);
+    act.commit().await?;
+    let changed = NodeChanged { id: row.id.to_string(), name: now.0, roles: now.1 };
+    hub.presence.tell_changed(row.id, changed).await;
+    Ok(())
+}
+
+/// Ends a membership: its connection and its streams end at once, and its key is refused from now on. An invitation
+/// that was not used yet is taken back.
+pub async fn revoke(op: &Op, hub: &Arc<Hub>, name: &str) -> Result<()> {
+    access::require(op, REVOKE)?;
+    let mut act = hub.store.begin().await?;
+    let row = find(act.connection(), name).await?;
+    grants::forget_node(&mut act, row.id).await?;
+    if row.status == NodeStatus::Invited {
+        store::remove_invited(&mut act, row.id).await?;
+    } else {
+        store::revoke(&mut act, row.id).await?;
+    }
+    hub.record(&mut act, op, about("node.revoked", &row, Value::Null)).await?;
+    tell_after_commit(&mut act, hub, row.id);
+    act.commit().await?;
+    hub.streams.cut_node(hub, row.id, &format!("{} was revoked", row.name)).await;
+    hub.presence.put_out(row.id, "this node was revoked");
+    hub.tell_fleets(NodeHappening::Revoked(row.id)).await;
+    Ok(())
+}
+
+/// The node of that name, or with that id.
+pub async fn find(reader: &mut AnyConnection, name: &str) -> Result<NodeRow> {
+    if let Some(row) = store::by_name(reader, name).await? {
+        return Ok(row);
+    }
+    let by_id = match name.parse() {
+        Ok(id) => store::by_id(reader, id).await?,
+        Err(_) => None,
+    };
+    by_id.ok_or_else(|| Error::not_found("node", name))
+}
+
+/// What a node is called, if it is there.
+pub async fn name_of(reader: &mut AnyConnection, id: NodeId) -> Result<Option<String>> {
+    Ok(store::by_id(reader, id).await?.filter(|row| row.status != NodeStatus::Revoked).map(|row| row.name))
+}
+
+/// Members and how many of them have no link; for checks and metrics.
+pub async fn lost(hub: &Hub) -> Result<(usize, Vec<String>)> {
+    let mut reader = hub.store.read().await?;
+    let members: Vec<NodeRow> =
+        store::all(&mut reader).await?.into_iter().filter(|row| row.status == NodeStatus::Active).collect();
+    let lost = members.iter().filter(|row| hub.presence.session(row.id).is_none());
+    Ok((members.len(), lost.map(|row| row.name.clone()).collect()))
+}
+
+fn view(hub: &Hub, row: &NodeRow) -> Node {
+    let session = hub.presence.session(row.id);
+    let report = session.as_ref().map_or_else(|| row.report.clone(), |session| session.report());
+    let mut labels = report.labels;
+    // What the hub's operator says about a node outweighs what the node says about itself.
+    labels.extend(row.labels.clone());
+    let now = hub.clock.now();
+    Node {
+        id: row.id.to_string(),
+        name: row.name.clone(),
+        roles: row.roles.clone(),
+        online: session.is_some(),
+        status: row.status,
+        public_key: row.public_key.map(|key| key.to_string()),
+        version: report.software,
+        address: session.as_ref().map_or_else(|| row.last_address.clone(), |s| Some(s.address.clone())),
+        addresses: report.addresses.iter().map(ToString::to_string).collect(),
+        allow: report.allow,
+        labels,
+        joined_at: row.joined_at,
+        last_seen_at: if session.is_some() { Some(now) } else { row.last_seen_at },
+        grants: Vec::new(),
+    }
+}
+
+fn about(action: &'static str, row: &NodeRow, detail: Value) -> Event {
+    Event {
+        action,
+        object_kind: "node",
+        object_id: row.id.to_string(),
+        object_name: row.name.clone(),
+        detail,
+    }
+}
+
+fn tell_after_commit(act: &mut super::store::Act, hub: &Hub, id: NodeId) {
+    let bus = Arc::clone(&hub.bus);
+    act.after_commit(move || bus.publish(Notice { topic: "node", key: id.to_string() }));
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if is_name(name) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "name",
+        format!(
+            "{name:?} cannot be a node's name: use 1 to 63 letters, digits, \"-\", \"_\" and \".\", the first a letter or digit"
+        ),
+    ))
+}
+
+fn check_roles(roles: &[String]) -> Result<()> {
+    match roles.iter().find(|role| !ROLES.contains(&role.as_str())) {
+        Some(role) => {
+            Err(Error::invalid("role", format!("{role:?} is no role; there are: {}", ROLES.join(", "))))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
+    let fits = |text: &str| text.len() <= 63 && !text.chars().any(char::is_control);
+    if labels.len() > 32 || !labels.iter().all(|(key, value)| is_name(key) && fits(value)) {
+        return Err(Error::invalid(
+            "labels",
+            "at most 32, with names like node names and values of at most 63 characters",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! Access keys of one node each, for clients that know no other way to prove who they are.
+
+use std::time::Duration;
+
+use nave_link::access_key::AccessKey;
+use serde_json::json;
+
+use super::store;
+use super::{about, check_name, check_roles};
+use crate::api::NodeStatus;
+use crate::hub::access::{self, Action};
+use crate::hub::context::Hub;
+use crate::hub::error::{Error, Result};
+use crate::hub::op::Op;
+use crate::id::NodeId;
+
+/// Making an access key for one node.
+pub const MINT: Action = Action("node.mint_key");
+
+/// Makes an access key for the node of that name, which is invited by this if there is none. Keys that it had before
+/// end after `grace`. The key is told once; the hub keeps only its hash.
+pub async fn mint_key(
+    op: &Op,
+    hub: &Hub,
+    name: &str,
+    roles: &[String],
+    grace: Duration,
+) -> Result<AccessKey> {
+    access::require(op, MINT)?;
+    check_name(name)?;
+    check_roles(roles)?;
+    let now = op.clock.now();
+    let mut act = hub.store.begin().await?;
+    let row = match store::by_name(act.connection(), name).await? {
+        Some(row) => row,
+        None => {
+            let id = NodeId::new();
+            store::insert(&mut act, id, name, NodeStatus::Invited, None, now).await?;
+            super::find(act.connection(), name).await?
+        }
+    };
+    for role in roles {
+        store::add_role(&mut act, row.id, role).await?;
+    }
+    store::end_node_keys(&mut act, row.id, now + grace).await?;
+    let id = hex::encode(hub.random.bytes::<6>());
+    let key = AccessKey::new_per_node(&hub.access_keys.fingerprint(), &id, &hub.random);
+    store::insert_node_key(&mut act, &id, row.id, &key.secret().hash(), now).await?;
+    let detail = json!({ "key": id, "grace_seconds": grace.as_secs() });
+    hub.record(&mut act, op, about("node.key_minted", &row, detail)).await?;
+    act.commit().await?;
+    Ok(key)
+}
+
+/// The node whose own access key this is.
+pub(super) async fn node_of(hub: &Hub, key: &AccessKey, id: &str) -> Result<NodeId> {
+    let refused = || {
+        Error::Unauthenticated(
+            "the access key is not, or no longer, valid: ask the hub's operator for a new one (`nave node add`)".to_owned(),
+        )
+    };
+    if !key.prefix().matches(&hub.access_keys.fingerprint()) {
+        return Err(refused());
+    }
+    let mut reader = hub.store.read().await?;
+    let Some((node, hash, ends)) = store::node_key(&mut reader, id).await? else { return Err(refused()) };
+    let right: bool = subtle::ConstantTimeEq::ct_eq(key.secret().hash().as_bytes(), hash.as_bytes()).into();
+    if !right || ends.is_some_and(|ends| ends <= hub.clock.now()) {
+        return Err(refused());
+    }
+    Ok(node)
+}

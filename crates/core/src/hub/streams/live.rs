@@ -1,0 +1,294 @@
+//! The streams under way, in memory: a hub that stops ends the streams that pass it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nave_link::address::Target;
+use nave_link::key::PublicKey;
+use nave_link::pipe::Counts;
+use nave_link::protocol::{StreamCut, StreamReport};
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+use super::Allowed;
+use super::relay::Half;
+use crate::api::Stream;
+use crate::hub::context::Hub;
+use crate::hub::error::{Error, Result};
+use crate::hub::grants;
+use crate::id::{NodeId, StreamId};
+
+/// The most streams that one node may have open at once.
+const MOST_PER_NODE: usize = 1024;
+/// How long a stream may take to find a path.
+const OPENING_TIME: Duration = Duration::from_secs(45);
+/// How long a direct stream is believed without a report.
+const REPORT_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Which side of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The node that opened it.
+    Asking,
+    /// The node it leads to.
+    Asked,
+}
+
+const OPENING: u8 = 0;
+const RELAYED: u8 = 1;
+const DIRECT: u8 = 2;
+
+/// One stream.
+pub(super) struct Live {
+    pub(super) id: String,
+    pub(super) from: NodeId,
+    from_name: String,
+    to: NodeId,
+    to_name: String,
+    target: Target,
+    since: OffsetDateTime,
+    path: AtomicU8,
+    /// Bytes that passed this hub.
+    pub(super) counts: Arc<Counts>,
+    /// Bytes that the opener reports of a stream that does not pass it, and when it last did (milliseconds).
+    reported: [AtomicU64; 3],
+    pub(super) cut: CancellationToken,
+    /// Both connections came.
+    pub(super) met: CancellationToken,
+    /// The connection that came first and waits for the other.
+    waiting: Mutex<Option<(Side, Half)>>,
+}
+
+impl Live {
+    /// The connection that came first, with the one that came now; `None` if that is the first, which then waits.
+    pub(super) fn meet(&self, side: Side, half: Half) -> Option<((Side, Half), Half)> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = waiting.take() {
+            self.met.cancel();
+            return Some((first, half));
+        }
+        *waiting = Some((side, half));
+        None
+    }
+
+    /// Drops a connection that still waits.
+    pub(super) fn stop_waiting(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Both connections are there; the nodes may still meet without them.
+    pub(super) fn set_relayed(&self) {
+        let _ = self.path.compare_exchange(OPENING, RELAYED, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_direct(&self) -> bool {
+        self.path.load(Ordering::Relaxed) == DIRECT
+    }
+}
+
+/// A stream that was just begun: its id and what admits either node to its connection through the hub.
+pub(super) struct Opening {
+    pub(super) id: String,
+    pub(super) asking_ticket: String,
+    pub(super) asked_ticket: String,
+}
+
+/// What a ticket admits to.
+#[derive(Clone)]
+pub(super) struct Admits {
+    pub(super) live: Arc<Live>,
+    pub(super) side: Side,
+    pub(super) key: PublicKey,
+}
+
+/// All streams.
+#[derive(Default)]
+pub struct Streams {
+    live: Mutex<HashMap<String, Arc<Live>>>,
+    tickets: Mutex<HashMap<String, Admits>>,
+}
+
+impl Streams {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.live().len()
+    }
+
+    /// What the streams are like now; only those of one node if there is one.
+    pub fn list(&self, node: Option<NodeId>) -> Vec<Stream> {
+        let mut streams: Vec<Stream> = self
+            .live()
+            .values()
+            .filter(|live| node.is_none_or(|node| live.from == node || live.to == node))
+            .map(|live| {
+                let path = live.path.load(Ordering::Relaxed);
+                let (sent, received) = if path == DIRECT {
+                    (&live.reported[0], &live.reported[1])
+                } else {
+                    (&live.counts.forth, &live.counts.back)
+                };
+                Stream {
+                    id: live.id.clone(),
+                    from: live.from_name.clone(),
+                    to: live.to_name.clone(),
+                    target: live.target.to_string(),
+                    path: ["opening", "relayed", "direct"][usize::from(path.min(DIRECT))].to_owned(),
+                    sent: sent.load(Ordering::Relaxed),
+                    received: received.load(Ordering::Relaxed),
+                    since: live.since,
+                }
+            })
+            .collect();
+        streams.sort_by(|a, b| a.id.cmp(&b.id));
+        streams
+    }
+
+    pub(super) fn begin(&self, hub: &Hub, allowed: &Allowed, target: &Target) -> Result<Opening> {
+        let ticket = || hex::encode(hub.random.bytes::<16>());
+        let opening =
+            Opening { id: StreamId::new().to_string(), asking_ticket: ticket(), asked_ticket: ticket() };
+        let live = Arc::new(Live {
+            id: opening.id.clone(),
+            from: allowed.from,
+            from_name: allowed.from_name.clone(),
+            to: allowed.to.id,
+            to_name: allowed.to.name.clone(),
+            target: target.clone(),
+            since: hub.clock.now(),
+            path: AtomicU8::new(OPENING),
+            counts: Arc::default(),
+            reported: Default::default(),
+            cut: CancellationToken::new(),
+            met: CancellationToken::new(),
+            waiting: Mutex::default(),
+        });
+        {
+            let mut all = self.live();
+            if all.values().filter(|live| live.from == allowed.from).count() >= MOST_PER_NODE {
+                return Err(Error::Conflict(format!(
+                    "{} has {MOST_PER_NODE} streams open already",
+                    allowed.from_name
+                )));
+            }
+            all.insert(opening.id.clone(), Arc::clone(&live));
+        }
+        let mut tickets = self.tickets();
+        let admits = |side, key| Admits { live: Arc::clone(&live), side, key };
+        tickets.insert(opening.asking_ticket.clone(), admits(Side::Asking, allowed.from_key));
+        tickets.insert(opening.asked_ticket.clone(), admits(Side::Asked, allowed.to_key));
+        Ok(opening)
+    }
+
+    /// Takes a ticket, which is good once, and only for whoever holds the key it was made for.
+    pub(super) fn redeem(&self, ticket: &str, key: &PublicKey) -> Option<Admits> {
+        let mut tickets = self.tickets();
+        if tickets.get(ticket)?.key != *key {
+            return None;
+        }
+        tickets.remove(ticket)
+    }
+
+    /// Forgets a stream that has ended.
+    pub(super) fn forget(&self, id: &str) {
+        self.live().remove(id);
+        self.tickets().retain(|_, admits| admits.live.id != id);
+    }
+
+    /// Ends a stream and tells both nodes.
+    pub async fn cut(&self, hub: &Hub, id: &str, reason: &str) {
+        let live = self.live().remove(id);
+        let Some(live) = live else { return };
+        self.forget(id);
+        live.cut.cancel();
+        let cut = StreamCut { stream: id.to_owned(), reason: reason.to_owned() };
+        for node in [live.from, live.to] {
+            if let Some(session) = hub.presence.session(node) {
+                // A node that is just leaving ends its streams itself.
+                let _ = session.peer.notify(&cut).await;
+            }
+        }
+    }
+
+    /// Ends all streams that pass this hub: it stops.
+    pub fn end_all(&self) {
+        self.tickets().clear();
+        for (_, live) in self.live().drain() {
+            live.cut.cancel();
+        }
+    }
+
+    /// Ends all streams of a node.
+    pub async fn cut_node(&self, hub: &Hub, node: NodeId, reason: &str) {
+        for id in self.ids(|live| live.from == node || live.to == node) {
+            self.cut(hub, &id, reason).await;
+        }
+    }
+
+    /// Ends those streams of a node that no grant allows any more.
+    pub async fn recheck(&self, hub: &Hub, node: NodeId) -> Result<()> {
+        let streams: Vec<Arc<Live>> =
+            self.live().values().filter(|live| live.from == node).cloned().collect();
+        let mut reader = hub.store.read().await?;
+        for live in streams {
+            if !grants::may_open(&mut reader, live.from, live.to, &live.target).await? {
+                self.cut(hub, &live.id, "the grant that allowed it was taken back").await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a node's report about a stream that does not pass the hub. One that the hub does not know (any more) is cut:
+    /// nobody could revoke it.
+    pub fn report(&self, hub: &Hub, node: NodeId, report: &StreamReport) {
+        let live = self.live().get(&report.stream).filter(|live| live.from == node).cloned();
+        match live {
+            Some(live) if report.ended => self.forget(&live.id),
+            Some(live) => {
+                live.reported[0].store(report.sent, Ordering::Relaxed);
+                live.reported[1].store(report.received, Ordering::Relaxed);
+                let now = u64::try_from(crate::clock::to_millis(hub.clock.now())).unwrap_or(0);
+                live.reported[2].store(now, Ordering::Relaxed);
+                // Only a stream that found its way without the hub is reported before it ends.
+                live.path.store(DIRECT, Ordering::Relaxed);
+            }
+            None if report.ended => {}
+            None => {
+                if let Some(session) = hub.presence.session(node) {
+                    let reason = "the hub does not know this stream any more".to_owned();
+                    let cut = StreamCut { stream: report.stream.clone(), reason };
+                    hub.tasks.spawn(async move { session.peer.notify(&cut).await });
+                }
+            }
+        }
+    }
+
+    /// Forgets streams that found no path in time, and direct ones of which nothing was heard for long.
+    pub fn forget_stale(&self, now: OffsetDateTime) -> usize {
+        let stale = self.ids(|live| match live.path.load(Ordering::Relaxed) {
+            OPENING => now - live.since > OPENING_TIME,
+            DIRECT => {
+                let heard = i64::try_from(live.reported[2].load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+                now - crate::clock::from_millis(heard) > REPORT_PATIENCE
+            }
+            _ => false,
+        });
+        for id in &stale {
+            self.forget(id);
+        }
+        stale.len()
+    }
+
+    fn ids(&self, which: impl Fn(&Live) -> bool) -> Vec<String> {
+        self.live().values().filter(|live| which(live)).map(|live| live.id.clone()).collect()
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<String, Arc<Live>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tickets(&self) -> MutexGuard<'_, HashMap<String, Admits>> {
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,151 @@
+//! Streams: byte pipes between two nodes. The hub introduces the two, joins their connections where they do not meet
+//! directly, counts bytes that it cannot read, and cuts them when the right to them ends.
+
+mod live;
+pub mod relay;
+
+use std::time::Duration;
+
+use nave_link::address::{NodeTarget, Target};
+use nave_link::protocol::{StreamCheck, StreamChecked, StreamOffer, StreamOpen, StreamOpened, TargetCheck};
+use nave_link::rpc::CallError;
+
+pub use live::Streams;
+
+use super::access::{self, Action};
+use super::context::Hub;
+use super::error::{Error, Result};
+use super::grants;
+use super::nodes::{NodeRow, Session, find};
+use super::op::{Actor, Op};
+use crate::api::{NodeStatus, Stream};
+use crate::id::NodeId;
+
+/// Listing the streams under way.
+pub const READ: Action = Action("stream.read");
+/// Ending a stream.
+pub const CUT: Action = Action("stream.cut");
+/// Opening one: granted to nodes per target.
+pub const OPEN: Action = Action("stream.open");
+
+/// How long the other node may take to connect the target and to answer.
+const OFFER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The streams under way, the oldest first. A node sees its own.
+pub fn list(op: &Op, hub: &Hub) -> Result<Vec<Stream>> {
+    if let Actor::Node { id, .. } = &op.actor {
+        return Ok(hub.streams.list(Some(*id)));
+    }
+    access::require(op, READ)?;
+    Ok(hub.streams.list(None))
+}
+
+/// Ends a stream.
+pub async fn cut(op: &Op, hub: &Hub, id: &str) -> Result<()> {
+    access::require(op, CUT)?;
+    let Some(stream) = hub.streams.list(None).into_iter().find(|stream| stream.id == id) else {
+        return Err(Error::not_found("stream", id));
+    };
+    let mut act = hub.store.begin().await?;
+    let event = super::event::Event {
+        action: "stream.cut",
+        object_kind: "stream",
+        object_id: stream.id.clone(),
+        object_name: format!("{} to {}:{}", stream.from, stream.to, stream.target),
+        detail: serde_json::Value::Null,
+    };
+    hub.record(&mut act, op, event).await?;
+    act.commit().await?;
+    hub.streams.cut(hub, id, "the hub's operator cut it").await;
+    Ok(())
+}
+
+/// Whether a stream would be allowed: by a grant, and by the other node's own operator.
+pub async fn check(op: &Op, hub: &Hub, check: &StreamCheck) -> Result<StreamChecked> {
+    let allowed = allow(op, hub, &check.node, &check.target).await?;
+    let asked = TargetCheck { target: check.target.clone() };
+    allowed
+        .session
+        .peer
+        .call(&asked, OFFER_TIMEOUT)
+        .await
+        .map_err(|error| theirs(&allowed.to.name, &error))?;
+    Ok(StreamChecked { peer_key: allowed.to_key })
+}
+
+/// Opens a stream: the other node connects the target and both learn how to meet.
+pub async fn open(op: &Op, hub: &Hub, open: &StreamOpen) -> Result<StreamOpened> {
+    let allowed = allow(op, hub, &open.node, &open.target).await?;
+    let opening = hub.streams.begin(hub, &allowed, &open.target)?;
+    let offer = StreamOffer {
+        stream: opening.id.clone(),
+        ticket: opening.asked_ticket.clone(),
+        peer: allowed.from_name.clone(),
+        peer_key: allowed.from_key,
+        target: open.target.clone(),
+    };
+    if let Err(error) = allowed.session.peer.call(&offer, OFFER_TIMEOUT).await {
+        hub.streams.forget(&opening.id);
+        return Err(theirs(&allowed.to.name, &error));
+    }
+    Ok(StreamOpened {
+        stream: opening.id,
+        ticket: opening.asking_ticket,
+        peer_key: allowed.to_key,
+        direct: allowed.session.report().direct,
+    })
+}
+
+/// Two nodes of which the first may open a target on the second, which is connected.
+pub(crate) struct Allowed {
+    from: NodeId,
+    from_name: String,
+    from_key: nave_link::key::PublicKey,
+    to: NodeRow,
+    to_key: nave_link::key::PublicKey,
+    session: Session,
+}
+
+async fn allow(op: &Op, hub: &Hub, name: &str, target: &Target) -> Result<Allowed> {
+    let Actor::Node { id, name: from_name } = &op.actor else {
+        return Err(Error::Forbidden(
+            "streams begin on a node: run this on a machine that has joined".to_owned(),
+        ));
+    };
+    let words = NodeTarget { node: name.to_owned(), target: target.clone() };
+    // The same words whether the node is unknown or just not granted: names are nobody else's business.
+    let refused = || {
+        Error::Forbidden(format!(
+            "{from_name} may not open {words}: no grant allows it; the hub's operator can change that with `nave node grant {from_name} open {words}`"
+        ))
+    };
+    let mut reader = hub.store.read().await?;
+    let to = match find(&mut reader, name).await {
+        Ok(to) => to,
+        Err(Error::NotFound { .. }) => return Err(refused()),
+        Err(error) => return Err(error),
+    };
+    if !grants::may_open(&mut reader, *id, to.id, target).await? {
+        return Err(refused());
+    }
+    let from_key = super::nodes::store::by_id(&mut reader, *id).await?.and_then(|row| row.public_key);
+    let (Some(from_key), Some(to_key), NodeStatus::Active) = (from_key, to.public_key, to.status) else {
+        return Err(Error::Conflict(format!("{} has not joined yet", to.name)));
+    };
+    let Some(session) = hub.presence.session(to.id) else {
+        let since = match to.last_seen_at {
+            Some(at) => format!(" since {}", at.replace_nanosecond(0).unwrap_or(at)),
+            None => String::new(),
+        };
+        return Err(Error::Conflict(format!(
+            "{} is not connected to the hub{since}: check the machine and its network",
+            to.name
+        )));
+    };
+    Ok(Allowed { from: *id, from_name: from_name.clone(), from_key, to, to_key, session })
+}
+
+/// What the other node, or the way to it, says.
+fn theirs(name: &str, error: &CallError) -> Error {
+    Error::Conflict(format!("{name}: {error}"))
+}

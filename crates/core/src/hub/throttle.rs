@@ -1,0 +1,143 @@
+//! Slows down whoever guesses: ten wrong attempts within a minute from one address earn a delay that doubles with
+//! every further one.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::error::{Error, Result};
+use super::source::group;
+use crate::clock::Clock;
+
+const FREE_ATTEMPTS: u32 = 10;
+const WINDOW: Duration = Duration::from_secs(60);
+const FIRST_DELAY: Duration = Duration::from_secs(2);
+const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
+/// The most addresses that are remembered; the oldest go first.
+const MAX_ADDRESSES: usize = 10_000;
+
+/// Wrong attempts by source address.
+#[derive(Debug)]
+pub struct Throttle {
+    clock: Clock,
+    sources: Mutex<HashMap<IpAddr, Attempts>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Attempts {
+    first: OffsetDateTime,
+    wrong: u32,
+    blocked_until: OffsetDateTime,
+}
+
+impl Throttle {
+    /// Nobody has tried anything yet.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, sources: Mutex::default() }
+    }
+
+    /// Whether an address may try now. `None` is the hub's own machine, which may.
+    pub fn check(&self, source: Option<IpAddr>) -> Result<()> {
+        let Some(source) = source.map(group) else { return Ok(()) };
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        match sources.get(&source) {
+            Some(attempts) if attempts.blocked_until > now => {
+                let wait = attempts.blocked_until - now;
+                Err(Error::Throttled(wait.try_into().unwrap_or(LONGEST_DELAY)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a wrong attempt. True if it is the one that begins a delay: worth an event.
+    pub fn wrong(&self, source: Option<IpAddr>) -> bool {
+        let Some(source) = source.map(group) else { return false };
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        if sources.len() >= MAX_ADDRESSES && !sources.contains_key(&source) {
+            sources.retain(|_, attempts| attempts.blocked_until > now || now - attempts.first < WINDOW);
+            let oldest = sources.iter().min_by_key(|(_, attempts)| attempts.first).map(|(source, _)| *source);
+            if sources.len() >= MAX_ADDRESSES
+                && let Some(oldest) = oldest
+            {
+                sources.remove(&oldest);
+            }
+        }
+        let attempts = sources.entry(source).or_insert(Attempts { first: now, wrong: 0, blocked_until: now });
+        // A block keeps its count alive: a patient guesser does not start afresh after each one.
+        if now - attempts.first.max(attempts.blocked_until) > WINDOW {
+            *attempts = Attempts { first: now, wrong: 0, blocked_until: now };
+        }
+        attempts.wrong += 1;
+        if attempts.wrong < FREE_ATTEMPTS {
+            return false;
+        }
+        let doublings = (attempts.wrong - FREE_ATTEMPTS).min(16);
+        attempts.blocked_until = now + FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY);
+        attempts.wrong == FREE_ATTEMPTS
+    }
+
+    /// Forgets an address's wrong attempts: it proved itself.
+    pub fn right(&self, source: Option<IpAddr>) {
+        if let Some(source) = source {
+            self.sources.lock().unwrap_or_else(PoisonError::into_inner).remove(&group(source));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    fn throttle() -> (Throttle, Clock, Option<IpAddr>) {
+        let clock = Clock::manual(OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
+        (Throttle::new(clock.clone()), clock, Some("192.0.2.1".parse().unwrap()))
+    }
+
+    #[test]
+    fn ten_wrong_attempts_earn_a_delay_that_grows() {
+        let (throttle, clock, source) = throttle();
+        let begun = (0..10).filter(|_| throttle.wrong(source)).count();
+        assert_eq!(begun, 1, "one event for the whole series");
+        assert!(matches!(throttle.check(source), Err(Error::Throttled(wait)) if wait == FIRST_DELAY));
+        assert!(throttle.check(Some("192.0.2.2".parse().unwrap())).is_ok(), "another address");
+        clock.advance(FIRST_DELAY);
+        assert!(throttle.check(source).is_ok());
+        throttle.wrong(source);
+        assert!(matches!(throttle.check(source), Err(Error::Throttled(wait)) if wait == FIRST_DELAY * 2));
+    }
+
+    #[test]
+    fn slow_mistakes_and_a_right_key_are_forgiven() {
+        let (throttle, clock, source) = throttle();
+        for _ in 0..50 {
+            throttle.wrong(source);
+            clock.advance(WINDOW * 2);
+        }
+        assert!(throttle.check(source).is_ok());
+        for _ in 0..10 {
+            throttle.wrong(source);
+        }
+        throttle.right(source);
+        assert!(throttle.check(source).is_ok());
+    }
+
+    #[test]
+    fn a_whole_ipv6_network_counts_as_one_and_memory_is_bounded() {
+        let (throttle, _, _) = throttle();
+        for host in 0..10_u16 {
+            throttle.wrong(Some(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, host).into()));
+        }
+        assert!(throttle.check(Some("2001:db8:0:1::ffff".parse().unwrap())).is_err());
+        for network in 0..20_000_u32 {
+            throttle.wrong(Some(IpAddr::V4(network.into())));
+        }
+        assert!(throttle.sources.lock().unwrap().len() <= MAX_ADDRESSES);
+    }
+}

@@ -1,0 +1,363 @@
+//! The command line: nouns, verbs and their arguments. What they do is in `commands`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use nave_core::hub::config::Period;
+use nave_core::node::AllowRule;
+use nave_link::address::{HubUrl, NodeTarget};
+use nave_link::key::PublicKey;
+
+/// One hub for machines that cannot be reached from outside.
+#[derive(Debug, Parser)]
+#[command(name = "nave", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The data folder of hub and node [default: /var/lib/nave for root, $XDG_DATA_HOME/nave otherwise]
+    #[arg(long = "dir", global = true, env = "NAVE_DIR", value_name = "FOLDER", hide_env_values = true)]
+    pub dir: Option<PathBuf>,
+
+    /// The hub to speak with, if this machine joined several
+    #[arg(long, global = true, env = "NAVE_HUB", value_name = "URL", hide_env_values = true)]
+    pub hub: Option<HubUrl>,
+
+    /// Print JSON for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a hub, a node and a small service on this machine, to see how it works
+    Up(Up),
+    /// Run the hub
+    Hub(HubArgs),
+    /// Check everything that the hub can see about itself; exit status 1 if anything fails
+    Status,
+    /// Show or replace the shared access key
+    #[command(subcommand)]
+    Key(Key),
+    /// Make and use a private certificate authority
+    #[command(subcommand)]
+    Ca(Ca),
+    /// Invite a machine: prints the line to paste there
+    Invite(Invite),
+    /// Join this machine to a hub and keep it connected
+    Join(Join),
+    /// List nodes and decide about them
+    #[command(subcommand)]
+    Node(Node),
+    /// Bring a TCP port of another node to this machine
+    Forward(Forward),
+    /// List the streams under way, or end one
+    #[command(subcommand)]
+    Stream(Stream),
+    /// Read the audit log
+    Audit(Audit),
+    /// Write a backup of the hub into a file
+    Backup(Backup),
+    /// Restore a hub from a backup
+    Restore(Restore),
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or the whole reference as Markdown
+    Man {
+        /// Write one page for every command into this folder instead
+        #[arg(long, value_name = "FOLDER", conflicts_with = "markdown")]
+        into: Option<PathBuf>,
+        /// Print all commands as one Markdown page
+        #[arg(long)]
+        markdown: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Listen on this address
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3101")]
+    pub listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub struct HubArgs {
+    /// Listen on this address (repeatable) [default: [::]:3101]
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        env = "NAVE_LISTEN",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub listen: Vec<SocketAddr>,
+
+    /// Take over a listening socket that whoever started the hub opened: 0, or 3 and up (repeatable)
+    #[arg(long, value_name = "NUMBER")]
+    pub fd: Vec<u32>,
+
+    /// The configuration file [default: /etc/nave/hub.toml, if it is there]
+    #[arg(long, value_name = "FILE", env = "NAVE_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+
+    /// Serve this certificate (PEM, with its chain) instead of the hub's own
+    #[arg(long, value_name = "FILE", env = "NAVE_TLS_CERT", requires = "tls_key", hide_env_values = true)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key
+    #[arg(long, value_name = "FILE", env = "NAVE_TLS_KEY", requires = "tls_cert", hide_env_values = true)]
+    pub tls_key: Option<PathBuf>,
+
+    /// Keep the data in PostgreSQL (postgres://USER@HOST/NAME, or postgres:///NAME?host=/run/postgresql)
+    #[arg(long, value_name = "URL", env = "NAVE_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
+
+    /// The address that invitations name [default: the listened one, or this machine's name or address]
+    #[arg(long, value_name = "URL", env = "NAVE_URL", hide_env_values = true)]
+    pub url: Option<HubUrl>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Print the shared access key
+    Show {
+        /// With the whole fingerprint: for hostile networks
+        #[arg(long)]
+        full: bool,
+    },
+    /// Make a new secret; live connections stay
+    Rotate {
+        /// Let the old key in for this long
+        #[arg(long, value_name = "PERIOD", default_value = "0s")]
+        grace: Period,
+    },
+    /// Replace the master key, which seals what the hub must be able to read again
+    RotateMaster,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Ca {
+    /// Make the authority
+    Init {
+        /// For how many days its certificate is good
+        #[arg(long, default_value_t = nave_core::hub::identity::ca::DEFAULT_DAYS)]
+        days: u32,
+    },
+    /// Issue a certificate for a host name (and the names below it) or an address
+    Issue {
+        /// The host name or address
+        host: String,
+        /// For how many days it is good
+        #[arg(long, default_value_t = nave_core::hub::identity::ca::DEFAULT_DAYS)]
+        days: u32,
+        /// Remove the authority's key afterwards: nobody can then issue another certificate
+        #[arg(long)]
+        forget_root_key: bool,
+    },
+    /// Make this machine trust the authority (or the hub's own certificate, if there is none); needs root
+    Trust,
+}
+
+#[derive(Debug, Args)]
+pub struct Invite {
+    /// The node's name; without it, the machine chooses
+    #[arg(long)]
+    pub name: Option<String>,
+    /// A role of the node: exporter, importer, site or host (repeatable)
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
+    /// Let the node open this service of another node (repeatable)
+    #[arg(long, value_name = "NODE:[HOST:]PORT")]
+    pub open: Vec<NodeTarget>,
+    /// For how long the invitation is good
+    #[arg(long, value_name = "PERIOD", default_value = "1h")]
+    pub ttl: Period,
+    /// How many machines may use it
+    #[arg(long, default_value_t = 1)]
+    pub uses: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Join {
+    /// The hub's address
+    pub url: HubUrl,
+    /// The join token; without it, the access key in HUB_ACCESS_KEY is used
+    #[arg(long)]
+    pub token: Option<String>,
+    /// The name that this machine would like [default: its host name]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Let others open this service, if the hub grants it to them (repeatable; HOST:* allows every port)
+    #[arg(long, value_name = "HOST:PORT")]
+    pub allow: Vec<AllowRule>,
+    /// Also listen here for streams that do not pass the hub
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub direct: Option<SocketAddr>,
+    /// Tell people something about this machine (repeatable)
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<String>,
+    /// Join and return, instead of staying connected
+    #[arg(long)]
+    pub once: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Node {
+    /// Make an access key for one node (or a new one, if it has one)
+    Add {
+        /// The node's name
+        name: String,
+        /// A role of the node (repeatable)
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
+        /// Let its earlier keys in for this long
+        #[arg(long, value_name = "PERIOD", default_value = "0s")]
+        grace: Period,
+    },
+    /// List the nodes
+    List {
+        /// Those that are gone or only invited too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one node; on the node's own machine, without a name, the node itself
+    Show {
+        /// The node's name
+        name: Option<String>,
+    },
+    /// Let a node in that waits
+    Approve {
+        /// The node's name
+        name: String,
+    },
+    /// Rename a node
+    Rename {
+        /// The node's name
+        name: String,
+        /// Its new name
+        new: String,
+    },
+    /// Give a node all its roles anew
+    Roles {
+        /// The node's name
+        name: String,
+        /// Its roles from now on
+        roles: Vec<String>,
+    },
+    /// Label a node; without labels, take them off
+    Label {
+        /// The node's name
+        name: String,
+        /// Its labels from now on
+        #[arg(value_name = "KEY=VALUE")]
+        labels: Vec<String>,
+    },
+    /// Give a node a right, or take it
+    Grant {
+        /// The node's name
+        name: String,
+        /// What it may do: open
+        action: String,
+        /// Where: NODE, NODE:[HOST:]PORT, or * for everything
+        scope: String,
+        /// Take the right instead of giving it
+        #[arg(long)]
+        remove: bool,
+    },
+    /// End a node's membership: its connection and its streams end at once
+    Revoke {
+        /// The node's name
+        name: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Run this machine's node again
+    Run,
+}
+
+#[derive(Debug, Args)]
+pub struct Forward {
+    /// The service
+    #[arg(value_name = "NODE:[HOST:]PORT")]
+    pub target: NodeTarget,
+    /// The local port, or address and port [default: an unused port of 127.0.0.1]
+    #[arg(value_name = "LOCAL")]
+    pub local: Option<String>,
+    /// The key that the other node must have
+    #[arg(long, value_name = "KEY")]
+    pub peer_key: Option<PublicKey>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Stream {
+    /// List the streams under way
+    List,
+    /// End a stream
+    Cut {
+        /// Its id
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// Only this action (node.joined), or those of a noun (node)
+    #[arg(long)]
+    pub action: Option<String>,
+    /// Only by this actor
+    #[arg(long)]
+    pub actor: Option<String>,
+    /// Only about this object: a name, an id or a kind
+    #[arg(long)]
+    pub object: Option<String>,
+    /// Only from the last so much time
+    #[arg(long, value_name = "PERIOD")]
+    pub since: Option<Period>,
+    /// At most so many
+    #[arg(long, default_value_t = 100)]
+    pub limit: u32,
+    /// Print everything that passes the filter as JSON lines, the oldest first
+    #[arg(long)]
+    pub export: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// The file; it must not exist
+    pub file: PathBuf,
+    /// The configuration file, if the hub's database is not in the data folder
+    #[arg(long, value_name = "FILE", env = "NAVE_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+    /// The hub's database, if it is not in the data folder
+    #[arg(long, value_name = "URL", env = "NAVE_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
+    /// Read the passphrase from this file instead of asking
+    #[arg(long, value_name = "FILE", conflicts_with = "plain")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Do not encrypt: whoever reads the file then has the hub's keys
+    #[arg(long)]
+    pub plain: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The backup
+    pub file: PathBuf,
+    /// The configuration file, if the database shall not be in the data folder
+    #[arg(long, value_name = "FILE", env = "NAVE_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+    /// The database, if it shall not be in the data folder: also the way from SQLite to PostgreSQL
+    #[arg(long, value_name = "URL", env = "NAVE_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
+    /// Read the passphrase from this file instead of asking
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Replace what is there
+    #[arg(long)]
+    pub force: bool,
+}

@@ -1,0 +1,129 @@
+//! How a command speaks with a hub: through its socket on the hub's own machine, else as this machine's node.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use nave_core::api::ErrorBody;
+use nave_core::hub::edge::local;
+use nave_core::node::NodeFolder;
+use nave_link::address::HubUrl;
+use nave_link::certificate;
+use nave_link::dial::{self, ApiConnection, Known};
+use nave_link::random::Random;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+/// The largest answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// A hub to ask.
+pub enum HubClient {
+    /// On this machine, through its socket.
+    Local(PathBuf),
+    /// Elsewhere, as this machine's node.
+    Remote(Box<Known>),
+}
+
+impl HubClient {
+    /// The hub of this data folder if it runs here, else the hub that this machine joined.
+    pub async fn find(data: &Path, url: Option<&HubUrl>) -> anyhow::Result<Self> {
+        let socket = local::path_in(data)?;
+        if url.is_none() {
+            match UnixStream::connect(&socket).await {
+                Ok(_) => return Ok(Self::Local(socket)),
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => bail!(
+                    "{}: only root and the owner of the data folder may command this hub: use sudo",
+                    socket.display()
+                ),
+                Err(_) => {}
+            }
+        }
+        let folder = NodeFolder::find(data, url).map_err(|error| {
+            anyhow::anyhow!("no hub runs on {} (start one with `nave hub`), and {error}", data.display())
+        })?;
+        let membership = folder.membership()?.context("the machine left its hub meanwhile")?;
+        let hub = *membership.hub_keys.first().context("the node's folder names no key of its hub")?;
+        let key = folder.key(&Random::system())?;
+        Ok(Self::Remote(Box::new(Known { url: membership.url, hub, key, tls: certificate::by_key() })))
+    }
+
+    /// Reads something.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let body = self.send(Method::GET, path, Bytes::new()).await?;
+        serde_json::from_slice(&body).with_context(|| format!("the hub's answer to {path} cannot be read"))
+    }
+
+    /// Does something and reads what came of it.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, input: &impl Serialize) -> anyhow::Result<T> {
+        let body = self.send(Method::POST, path, serde_json::to_vec(input)?.into()).await?;
+        serde_json::from_slice(&body).with_context(|| format!("the hub's answer to {path} cannot be read"))
+    }
+
+    /// Does something that answers nothing.
+    pub async fn act(&self, method: Method, path: &str, input: &impl Serialize) -> anyhow::Result<()> {
+        self.send(method, path, serde_json::to_vec(input)?.into()).await.map(drop)
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Bytes> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::HOST, "hub")
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))?;
+        let response = match self {
+            Self::Local(socket) => {
+                let io = UnixStream::connect(socket)
+                    .await
+                    .with_context(|| format!("{}: the hub does not answer", socket.display()))?;
+                let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(io)).await?;
+                tokio::spawn(driver);
+                sender.send_request(request).await.context("the hub does not answer")?
+            }
+            Self::Remote(known) => {
+                let mut connection: ApiConnection = dial::api(known).await?;
+                connection.send(request).await?
+            }
+        };
+        read(response).await
+    }
+}
+
+async fn read(response: http::Response<Incoming>) -> anyhow::Result<Bytes> {
+    let status = response.status();
+    let request =
+        response.headers().get("nave-request-id").and_then(|id| id.to_str().ok()).map(ToOwned::to_owned);
+    let body = Limited::new(response.into_body(), MAX_ANSWER)
+        .collect()
+        .await
+        .map_err(|error| anyhow::anyhow!("the hub's answer did not arrive whole: {error}"))?
+        .to_bytes();
+    if status.is_success() {
+        return Ok(body);
+    }
+    match serde_json::from_slice::<ErrorBody>(&body) {
+        Ok(error) if status == StatusCode::INTERNAL_SERVER_ERROR => {
+            bail!("{} (request {})", error.error.message, request.unwrap_or_default())
+        }
+        Ok(error) => bail!("{}", error.error.message),
+        Err(_) => bail!("the hub answered {status}"),
+    }
+}
+
+/// A text as one segment of a path.
+pub fn segment(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}

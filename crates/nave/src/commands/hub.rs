@@ -1,0 +1,138 @@
+//! `nave hub`: the hub alone, until it is told to stop.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use nave_core::clock::Clock;
+use nave_core::hub::config::HubConfig;
+use nave_core::hub::running::{HubSetup, RunningHub, StartError};
+use nave_link::random::Random;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{BadConfiguration, Context};
+use crate::cli::HubArgs;
+use crate::logging;
+
+const DEFAULT_CONFIG: &str = "/etc/nave/hub.toml";
+
+pub async fn run(context: &Context<'_>, args: HubArgs) -> anyhow::Result<()> {
+    logging::start("info");
+    let mut config = configuration(args.config.as_deref())?;
+    config.listen.extend(args.listen);
+    if let (Some(cert), Some(key)) = (args.tls_cert, args.tls_key) {
+        config.tls.cert = Some(cert);
+        config.tls.key = Some(key);
+    }
+    config.database = args.database.or(config.database);
+    config.url = args.url.or(config.url);
+    let first = !context.data.join("hub.key").exists();
+    let setup = HubSetup {
+        folder: context.data.clone(),
+        config,
+        inherited: args.fd.into_iter().chain(handed_over()).collect(),
+        credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        fleets: Vec::new(),
+        clock: Clock::system(),
+        random: Random::system(),
+    };
+    let running = setup.start().await.map_err(|error| match error {
+        StartError::Database(words) => anyhow::Error::new(BadConfiguration(words)),
+        other => other.into(),
+    })?;
+    greet(context, &running, first)?;
+    until_told_to_stop(running).await
+}
+
+/// The configuration file, if there is one.
+pub fn configuration(file: Option<&Path>) -> anyhow::Result<HubConfig> {
+    let path = file.unwrap_or(Path::new(DEFAULT_CONFIG));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(BadConfiguration(format!("{}: {error}", path.display())).into()),
+    };
+    HubConfig::parse(&text).map_err(|error| BadConfiguration(format!("{}: {error}", path.display())).into())
+}
+
+/// Sockets in LISTEN_FDS, which begin at descriptor 3 (sd_listen_fds(3)).
+fn handed_over() -> Vec<u32> {
+    let variable = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    match (variable("LISTEN_PID"), variable("LISTEN_FDS")) {
+        (Some(pid), Some(count)) if pid == std::process::id() => (3..3 + count.min(64)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What a person at a terminal needs first; a log gets the key's prefix and where it lies.
+fn greet(context: &Context<'_>, running: &RunningHub, first: bool) -> anyhow::Result<()> {
+    let hub = &running.hub;
+    let url = hub.url.get().context("the hub does not listen")?;
+    let addresses: Vec<String> = running.addresses.iter().map(ToString::to_string).collect();
+    tracing::info!(
+        %url,
+        listening = addresses.join(", "),
+        access_key_prefix = %hub.access_keys.prefix(),
+        access_key_file = %hub.access_keys.path().display(),
+        "the hub is ready"
+    );
+    if context.printer.is_terminal() {
+        let key = nave_core::hub::identity::show(&hub.op("start"), hub, false)?;
+        context.printer.talk(format!("\n  address      {url}"));
+        context.printer.talk(format!("  access key   {}", key.as_str()));
+        context.printer.talk(format!("  fingerprint  {}", hub.access_keys.fingerprint()));
+        context.printer.talk(format!("  data         {}\n", context.data.display()));
+        if first {
+            context.printer.talk("Next: invite a machine, and paste the line that this prints there:\n");
+            context.printer.talk("  nave invite --name lab --role exporter\n");
+        }
+    } else if first {
+        context.printer.talk(format!(
+            "nave: the hub is ready at {url}; next: `nave invite --name lab --role exporter` prints the line that brings a machine in; `nave key show` prints the access key"
+        ));
+    }
+    Ok(())
+}
+
+/// Serves until SIGINT or SIGTERM; SIGHUP reloads the certificates. A second signal ends it at once.
+pub async fn until_told_to_stop(running: RunningHub) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tell_systemd(&[sd_notify::NotifyState::Ready]);
+    let watchdog = sd_notify::watchdog_enabled();
+    let mut beat =
+        tokio::time::interval(watchdog.map_or(std::time::Duration::from_secs(3600), |every| every / 2));
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = beat.tick(), if watchdog.is_some() => {
+                // Alive means more than running: the database answers too.
+                if running.hub.store.read().await.is_ok() {
+                    tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+                }
+            }
+            _ = hangup.recv() => {
+                match running.reload() {
+                    Ok(()) => tracing::info!("the certificates were read again"),
+                    Err(error) => tracing::error!(%error, "the certificates were not read again; the earlier ones are served on"),
+                }
+            }
+        }
+    }
+    tell_systemd(&[sd_notify::NotifyState::Stopping]);
+    tracing::info!("the hub is stopping");
+    tokio::select! {
+        () = running.stop() => {}
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// Nobody listens where systemd did not start the hub.
+fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}

@@ -1,0 +1,61 @@
+//! What each command does.
+
+mod ca;
+mod forward;
+mod hub;
+mod node;
+mod operate;
+mod reference;
+mod up;
+
+use std::path::PathBuf;
+
+use crate::cli::{Cli, Command};
+use crate::client::HubClient;
+use crate::paths;
+use crate::printer::Printer;
+
+/// The configuration is bad: exit status 64.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadConfiguration(pub String);
+
+/// The command failed, and has said so itself.
+#[derive(Debug, thiserror::Error)]
+#[error("failed")]
+pub struct AlreadySaid;
+
+/// What every command is given.
+pub struct Context<'a> {
+    pub printer: &'a Printer,
+    pub data: PathBuf,
+    pub url: Option<nave_link::address::HubUrl>,
+}
+
+impl Context<'_> {
+    async fn hub(&self) -> anyhow::Result<HubClient> {
+        HubClient::find(&self.data, self.url.as_ref()).await
+    }
+}
+
+/// Runs a command.
+pub async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<()> {
+    let data = paths::data_folder(cli.dir)?;
+    let context = Context { printer, data, url: cli.hub };
+    match cli.command {
+        Command::Up(args) => up::run(&context, args).await,
+        Command::Hub(args) => hub::run(&context, args).await,
+        Command::Status => operate::status(&context).await,
+        Command::Key(command) => operate::key(&context, command).await,
+        Command::Ca(command) => ca::run(&context, command),
+        Command::Invite(args) => operate::invite(&context, args).await,
+        Command::Join(args) => node::join(&context, args).await,
+        Command::Node(command) => node::run(&context, command).await,
+        Command::Forward(args) => forward::run(&context, args).await,
+        Command::Stream(command) => operate::stream(&context, command).await,
+        Command::Audit(args) => operate::audit(&context, args).await,
+        Command::Completions { shell } => reference::completions(&context, shell),
+        Command::Man { into, markdown } => reference::man(&context, into, markdown),
+        Command::Backup(_) | Command::Restore(_) => unreachable!(),
+    }
+}

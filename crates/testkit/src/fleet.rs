@@ -1,0 +1,95 @@
+//! A fleet that only counts: it proves the seam between the core and the fleets.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use nave_core::hub::access::{self, Action};
+use nave_core::hub::context::Hub;
+use nave_core::hub::error::Result;
+use nave_core::hub::fleet::{Fleet, NodeHappening};
+use nave_core::hub::http::{Access, Routes};
+use nave_core::hub::job::Job;
+use nave_core::hub::op::Op;
+use nave_core::hub::store::{Migration, MigrationSet};
+
+/// Reading the count.
+pub const COUNT: Action = Action("testfleet.count");
+
+/// Counts what happens to nodes, in its own table.
+#[derive(Debug, Default)]
+pub struct TestFleet {
+    /// What it heard, in order.
+    pub heard: Arc<Mutex<Vec<NodeHappening>>>,
+}
+
+mod store {
+    //! The fleet's table.
+
+    use nave_core::hub::error::Result;
+    use nave_core::hub::store::{Act, Reader};
+
+    pub(super) async fn add(act: &mut Act) -> Result<()> {
+        sqlx::query("UPDATE testfleet_count SET heard = heard + 1").execute(act.connection()).await?;
+        Ok(())
+    }
+
+    pub(super) async fn read(reader: &mut Reader) -> Result<i64> {
+        Ok(sqlx::query_scalar("SELECT heard FROM testfleet_count").fetch_one(&mut **reader).await?)
+    }
+}
+
+const TABLE: &str = "CREATE TABLE testfleet_count (id BIGINT PRIMARY KEY, heard BIGINT NOT NULL);
+INSERT INTO testfleet_count (id, heard) VALUES (1, 0);";
+
+impl Fleet for TestFleet {
+    fn name(&self) -> &'static str {
+        "testfleet"
+    }
+
+    fn migrations(&self) -> MigrationSet {
+        MigrationSet {
+            name: "testfleet",
+            tables: &["testfleet_count"],
+            migrations: &[Migration { version: 1, name: "count", sqlite: TABLE, postgres: TABLE }],
+        }
+    }
+
+    fn actions(&self) -> &'static [Action] {
+        &[COUNT]
+    }
+
+    fn routes(&self, routes: Routes) -> Routes {
+        routes.get("/nave/v1/testfleet/count", Access::Action(COUNT), count)
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        vec![Job::new("testfleet.look", Duration::from_secs(3600), Some("node"), |hub| async move {
+            Ok(format!("{} nodes connected", hub.presence.count()))
+        })]
+    }
+
+    fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {
+        let heard = Arc::clone(&self.heard);
+        async move {
+            let written = async {
+                let mut act = hub.store.begin().await?;
+                store::add(&mut act).await?;
+                act.commit().await
+            };
+            if written.await.is_ok() {
+                heard.lock().unwrap_or_else(PoisonError::into_inner).push(happening);
+            }
+        }
+        .boxed()
+    }
+}
+
+async fn count(op: Op, State(hub): State<Arc<Hub>>) -> Result<Json<i64>> {
+    access::require(&op, COUNT)?;
+    let mut reader = hub.store.read().await?;
+    store::read(&mut reader).await.map(Json)
+}
