@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 
 /// What tests may need, by the names that `NAVE_TEST_SKIP` uses, with what provides it.
-pub const NEEDS: [(&str, &str); 6] = [
+pub const NEEDS: [(&str, &str); 7] = [
     ("netns", "root, and the packages iproute2 and nftables"),
     ("postgres", "the package postgresql"),
+    ("mount", "root, to mount a file system that is small or read-only"),
     ("openssl", "the package openssl"),
     ("curl", "the package curl"),
     ("python", "python3"),

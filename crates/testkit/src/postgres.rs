@@ -55,7 +55,7 @@ impl Postgres {
             nix::unistd::chown(folder.path(), Some(account.uid), Some(account.gid))?;
             command.uid(account.uid.as_raw()).gid(account.gid.as_raw());
         }
-        let mut guard = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut guard = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let lifeline = guard.stdin.take();
         let mut line = String::new();
         BufReader::new(guard.stdout.take().context("standard output is piped")?).read_line(&mut line)?;

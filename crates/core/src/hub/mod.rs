@@ -1,6 +1,7 @@
 //! The hub's half: its doors, its services and its memory.
 
 pub mod access;
+pub mod backup;
 pub mod bus;
 pub mod config;
 pub mod context;

@@ -54,6 +54,14 @@ pub(super) async fn writer(url: &DatabaseUrl) -> Result<AnyConnection, StoreErro
     .await
 }
 
+/// A connection of one's own that writes, to a database that no hub uses.
+pub(in crate::hub) async fn connect_writer(url: &DatabaseUrl) -> Result<AnyConnection, StoreError> {
+    if let DatabaseUrl::Sqlite(path) = url {
+        prepare_file(path).map_err(|source| StoreError::File { path: path.clone(), source })?;
+    }
+    writer(url).await
+}
+
 /// A pool of connections that only read. It connects when it is first used.
 pub(super) fn readers(url: &DatabaseUrl) -> Result<AnyPool, StoreError> {
     let setup = match url.engine() {

@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use nave_link::secret_file;
-use sqlx::{AnyConnection, Executor as _, Row as _};
+use sqlx::{AnyConnection, Connection as _, Executor as _, Row as _};
 
-use super::{Engine, Store};
+use super::{Engine, Store, connect_writer};
 use crate::clock::{Clock, to_millis};
+use crate::hub::backup;
 use crate::hub::error::{Error, Result};
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS nave_migrations (
@@ -144,6 +145,23 @@ async fn apply(
     Ok(())
 }
 
+/// Makes the schema in an empty database as far as it is wanted, inside the transaction that is open on the connection.
+pub(in crate::hub) async fn take_steps(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    sets: &[MigrationSet],
+    wanted: impl Fn(&str, u32) -> bool,
+    clock: &Clock,
+) -> Result<()> {
+    connection.execute(sqlx::raw_sql(TABLE)).await?;
+    for set in sets {
+        for migration in set.migrations.iter().filter(|migration| wanted(set.name, migration.version)) {
+            apply(connection, engine, set.name, migration, clock).await?;
+        }
+    }
+    Ok(())
+}
+
 /// The steps still to take; fails if one was taken that this program does not have.
 fn missing(before: &[Applied], sets: &[MigrationSet]) -> Result<Vec<(&'static str, Migration)>> {
     refuse_strangers(before, sets)?;
@@ -179,7 +197,7 @@ fn refuse_strangers(before: &[Applied], sets: &[MigrationSet]) -> Result<()> {
 }
 
 /// The database as it is, copied before its schema changes.
-async fn copy_aside(store: &Store, folder: &Path, _sets: &[MigrationSet], clock: &Clock) -> Result<()> {
+async fn copy_aside(store: &Store, folder: &Path, sets: &[MigrationSet], clock: &Clock) -> Result<()> {
     let folder = folder.join(COPIES);
     secret_file::create_private_dir(&folder).map_err(Error::internal)?;
     let stem = to_millis(clock.now());
@@ -189,12 +207,16 @@ async fn copy_aside(store: &Store, folder: &Path, _sets: &[MigrationSet], clock:
             let text = copy.to_str().ok_or_else(|| Error::internal("the data folder's path is not UTF-8"))?;
             // SQLite fills a file that is there and empty, and leaves its mode alone.
             secret_file::create(&copy, b"", 0o600).map_err(Error::internal)?;
-            let mut reader = store.read().await?;
-            sqlx::query("VACUUM INTO $1").bind(text).execute(&mut *reader).await?;
+            // Not a reader: those may not write, not even into another file.
+            let mut connection = connect_writer(store.url()).await?;
+            sqlx::query("VACUUM INTO $1").bind(text).execute(&mut connection).await?;
+            connection.close().await?;
             tracing::info!(copy = text, "copied the database before upgrading its schema");
         }
         Engine::Postgres => {
-            tracing::warn!("upgrading the schema of a PostgreSQL database: its own backups are the way back");
+            let copy = folder.join(format!("{stem}.nave"));
+            backup::copy_rows(store, sets, &copy, clock).await.map_err(Error::internal)?;
+            tracing::info!(copy = %copy.display(), "copied the database before upgrading its schema");
         }
     }
     forget_old_copies(&folder);

@@ -20,8 +20,10 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyPool, Transaction};
 
 pub use self::act::Act;
+pub(super) use self::connect::connect_writer;
 pub use self::error::{StoreError, is_unique_violation};
 pub use self::migrate::{Applied, Migration, MigrationSet, applied};
+pub(super) use self::migrate::{applied_on, take_steps};
 pub use self::url::{DatabaseUrl, Engine, PostgresUrl};
 use self::writer::Writer;
 use super::error::Result;

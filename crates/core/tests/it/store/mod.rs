@@ -1,3 +1,5 @@
-//! The contract of the store, on both engines.
+//! The store: its contract on both engines, its schema, and what becomes of it when a machine fails.
 
 mod contract;
+mod faults;
+mod migrations;
