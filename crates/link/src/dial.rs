@@ -232,6 +232,12 @@ pub async fn api(known: &Known) -> Result<ApiConnection, DialError> {
 }
 
 impl ApiConnection {
+    /// Shows the proof of another connection instead of its own, as somebody would who had recorded it. For tests of
+    /// hubs: it is refused.
+    pub fn replay(&mut self, other: &Self) {
+        self.proof = other.proof.clone();
+    }
+
     /// Sends one request; `path` begins with `/nave/v1`.
     pub async fn send(
         &mut self,

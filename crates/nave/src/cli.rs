@@ -74,6 +74,9 @@ pub enum Command {
         /// Print all commands as one Markdown page
         #[arg(long)]
         markdown: bool,
+        /// Print the authorization table: every route and who may use it
+        #[arg(long, conflicts_with_all = ["into", "markdown"])]
+        authorization: bool,
     },
 }
 
@@ -98,7 +101,7 @@ pub struct HubArgs {
 
     /// Take over a listening socket that whoever started the hub opened: 0, or 3 and up (repeatable)
     #[arg(long, value_name = "NUMBER")]
-    pub fd: Vec<u32>,
+    pub fd: Vec<std::os::fd::RawFd>,
 
     /// The configuration file [default: /etc/nave/hub.toml, if it is there]
     #[arg(long, value_name = "FILE", env = "NAVE_CONFIG", hide_env_values = true)]

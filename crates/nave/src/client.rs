@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use nave_core::api::ErrorBody;
-use nave_core::hub::edge::local;
+use nave_core::hub::running::SOCKET;
 use nave_core::node::NodeFolder;
 use nave_link::address::HubUrl;
 use nave_link::certificate;
@@ -32,7 +32,7 @@ pub enum HubClient {
 impl HubClient {
     /// The hub of this data folder if it runs here, else the hub that this machine joined.
     pub async fn find(data: &Path, url: Option<&HubUrl>) -> anyhow::Result<Self> {
-        let socket = local::path_in(data)?;
+        let socket = data.join(SOCKET);
         if url.is_none() {
             match UnixStream::connect(&socket).await {
                 Ok(_) => return Ok(Self::Local(socket)),

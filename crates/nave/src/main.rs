@@ -6,10 +6,12 @@ mod commands;
 mod logging;
 mod paths;
 mod printer;
+mod secret;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use nave_core::hub::edge::Inherited;
 
 /// The asked thing failed.
 const FAILED: u8 = 1;
@@ -19,6 +21,8 @@ const BAD_CONFIGURATION: u8 = 64;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let printer = printer::Printer::new(cli.json);
+    // Changes the environment, so it comes before there are other threads.
+    let handed_over = Inherited::from_env();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -26,7 +30,7 @@ fn main() -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let outcome = runtime.block_on(commands::run(cli, &printer));
+    let outcome = runtime.block_on(commands::run(cli, &printer, handed_over));
     // Blocking reads of standard input must not keep the process.
     runtime.shutdown_background();
     match outcome {

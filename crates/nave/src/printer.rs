@@ -82,3 +82,24 @@ impl Printer {
         self.talk(format!("nave: {text}"));
     }
 }
+
+/// Shows that long work goes on: moving on a terminal, a plain line elsewhere.
+pub struct Progress(indicatif::ProgressBar);
+
+impl Progress {
+    /// Begins.
+    pub fn start(what: &'static str) -> Self {
+        let bar = indicatif::ProgressBar::new_spinner().with_message(what);
+        if bar.is_hidden() {
+            let _ = writeln!(io::stderr().lock(), "nave: {what}");
+        } else {
+            bar.enable_steady_tick(std::time::Duration::from_millis(120));
+        }
+        Self(bar)
+    }
+
+    /// Ends, leaving nothing on the terminal.
+    pub fn finish(self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -8,6 +8,7 @@ use nave_core::api::{GrantRequest, InviteRequest};
 use nave_core::clock::Clock;
 use nave_core::hub::config::HubConfig;
 use nave_core::hub::context::Hub;
+use nave_core::hub::edge::Inherited;
 use nave_core::hub::fleet::Fleet;
 use nave_core::hub::identity::KeyKind;
 use nave_core::hub::nodes;
@@ -61,7 +62,8 @@ impl TestHub {
         let setup = HubSetup {
             folder: folder.path().to_owned(),
             config,
-            inherited: Vec::new(),
+            descriptors: Vec::new(),
+            handed_over: Inherited::none(),
             credentials: None,
             fleets: setup.fleets,
             clock: clock.clone(),

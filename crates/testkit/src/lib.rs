@@ -1,5 +1,6 @@
-//! For Nave's own tests: hubs and nodes in this process, hosts in network namespaces, a PostgreSQL server, a test
-//! fleet. Nothing here is part of the product.
+//! What Nave's own tests stand on: hubs and nodes in this process, hosts in networks of their own, a machine with
+//! systemd, a PostgreSQL server, a test fleet, and whether the machine has what they need. Nothing here is part of the
+//! product; a test that needs one tool asks [`need`] for it first.
 
 pub mod echo;
 pub mod fleet;
@@ -7,5 +8,8 @@ pub mod hub;
 pub mod need;
 pub mod net;
 pub mod node;
+pub mod nspawn;
 pub mod postgres;
 pub mod wait;
+
+pub use need::need;

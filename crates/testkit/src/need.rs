@@ -1,36 +1,77 @@
-//! What a test needs from the machine. A missing tool fails the test, unless whoever runs the tests said that such
-//! tests are to be skipped.
+//! Whether a test can run on this machine, and the rule that nothing is skipped by accident. What there is
+//! to need stands in `table`.
 
-use std::path::PathBuf;
+mod table;
 
-/// What tests may need, by the names that `NAVE_TEST_SKIP` uses, with what provides it.
-pub const NEEDS: [(&str, &str); 7] = [
-    ("netns", "root, and the packages iproute2 and nftables"),
-    ("postgres", "the package postgresql"),
-    ("mount", "root, to mount a file system that is small or read-only"),
-    ("openssl", "the package openssl"),
-    ("curl", "the package curl"),
-    ("python", "python3"),
-    ("systemd", "root, and the packages systemd-container and mmdebstrap"),
-];
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::Path;
 
-/// Whether a test that needs this can run. False only if `NAVE_TEST_SKIP` names it, which is then said.
-pub fn need(what: &str) -> bool {
+pub use self::table::{NEEDS, Need, find_program, postgres_programs};
+
+/// Whether a test that needs `name` can run. Prints a `SKIP` line where the answer is no, and notes the
+/// test's name in the file that `NAVE_TEST_SKIPPED` names.
+///
+/// # Panics
+///
+/// When the thing is missing and `NAVE_TEST_SKIP` does not name it, so that nothing is skipped by accident;
+/// when something is to be skipped although `CI` is set; and when there is no such need.
+pub fn need(name: &str) -> bool {
+    let need = NEEDS.iter().find(|need| need.name == name).unwrap_or_else(|| {
+        panic!("no need is called `{name}`: add it to NEEDS in crates/testkit/src/need/table.rs");
+    });
     let skip = std::env::var("NAVE_TEST_SKIP").unwrap_or_default();
-    let skipped = skip.split(',').any(|name| name.trim() == what);
-    if skipped {
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        #[expect(clippy::print_stderr, reason = "the one way to tell whoever runs the tests")]
-        {
-            eprintln!("SKIPPED {test}: it needs {what}");
+    let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+    match decide(need.name, &skip, in_ci, || need.present()) {
+        Ok(true) => true,
+        Ok(false) => {
+            note_skip(name);
+            false
+        }
+        Err(why) => panic!("{why}"),
+    }
+}
+
+fn decide(
+    name: &str,
+    skip: &str,
+    in_ci: bool,
+    present: impl FnOnce() -> Result<(), String>,
+) -> Result<bool, String> {
+    let skip: BTreeSet<&str> = skip.split(',').map(str::trim).collect();
+    if skip.contains(name) {
+        if in_ci {
+            return Err(format!("NAVE_TEST_SKIP names `{name}`, but CI is set and there nothing is skipped"));
+        }
+        return Ok(false);
+    }
+    present().map(|()| true).map_err(|why| {
+        format!(
+            "this test needs `{name}`: {why}. Install it with `cargo xtask test --install`, \
+             or leave such tests out with NAVE_TEST_SKIP={name}"
+        )
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test says so where the test runner shows it")]
+fn note_skip(name: &str) {
+    let test = std::env::var("NEXTEST_TEST_NAME")
+        .ok()
+        .or_else(|| std::thread::current().name().map(str::to_owned))
+        .unwrap_or_else(|| "a test".to_owned());
+    eprintln!("SKIP {test}: for want of {name}");
+    if let Some(list) = std::env::var_os("NAVE_TEST_SKIPPED") {
+        let line = format!("{test}\t{name}\n");
+        let written = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&list)
+            .and_then(|mut file| file.write_all(line.as_bytes()));
+        if let Err(why) = written {
+            eprintln!("the skipped test could not be noted in {}: {why}", Path::new(&list).display());
         }
     }
-    !skipped
 }
 
-/// Where a program is, if it is installed.
-pub fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let extra = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(extra).map(|folder| folder.join(name)).find(|path| path.is_file())
-}
+#[cfg(test)]
+mod tests;

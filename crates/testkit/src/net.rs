@@ -1,173 +1,167 @@
-//! Three hosts as network namespaces: `server`, which all can reach, and `lab` and `laptop`, each behind a router that
-//! masks its address and lets nothing in. Addresses are of the range for benchmarks (RFC 2544).
+//! Hosts as network namespaces: a server that everyone reaches, and machines behind NAT that no one
+//! reaches. Makes and removes the wires; what runs on a host is the test's own matter.
+//!
+//! ```text
+//!   server ── internet (a bridge, 198.18.0.0/24) ──┬── nat A ── 198.19.1.0/24 ── lab
+//!                                                  └── nat B ── 198.19.2.0/24 ── laptop
+//! ```
+//!
+//! All addresses are from the ranges for benchmarks (RFC 2544 and RFC 5180), which are routed nowhere.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+mod host;
+mod space;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
+use tempfile::TempDir;
 
-/// The server's address in the public network.
-pub const SERVER: &str = "198.18.0.1";
+pub use self::host::Host;
+use self::host::Socket;
+use self::space::Space;
 
-static NETS: AtomicU32 = AtomicU32::new(0);
+/// Where `server` is, for everyone.
+pub const SERVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+/// The same in IPv6.
+pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1);
 
-/// The hosts and what connects them; all of it goes when this is dropped.
+/// Three hosts and the routers between them; all of it, with every process that still runs there, is gone
+/// when this is dropped. Two nets never meet, so tests may run side by side.
 #[derive(Debug)]
 pub struct Net {
-    prefix: String,
-    /// The host that all can reach, under the name `server` too.
+    /// Reached from everywhere by the name `server`.
     pub server: Host,
-    /// Behind a router.
+    /// Behind NAT: reaches the server, is reached by no one.
     pub lab: Host,
-    /// Behind another router.
+    /// Behind NAT, as `lab` is.
     pub laptop: Host,
+    routers: Vec<Router>,
+    _internet: Space,
+    // Last, so that what runs on a host has ended when its folder goes.
+    _folder: TempDir,
 }
 
-/// One host.
-#[derive(Clone, Debug)]
-pub struct Host {
-    namespace: String,
-    /// Its address, as it sees it itself.
-    pub address: String,
-    /// Its home and data.
-    pub home: PathBuf,
+#[derive(Debug)]
+struct Router {
+    space: Space,
+    outside: Ipv4Addr,
 }
 
 impl Net {
-    /// Sets everything up; needs root.
-    pub fn new(home: &std::path::Path) -> anyhow::Result<Self> {
-        let prefix = format!("nv{}-{}", std::process::id(), NETS.fetch_add(1, Ordering::Relaxed));
-        let host = |name: &str, address: &str| {
-            let home = home.join(name);
-            std::fs::create_dir_all(&home)?;
-            Ok::<_, std::io::Error>(Host {
-                namespace: format!("{prefix}-{name}"),
-                address: address.to_owned(),
-                home,
-            })
-        };
-        let net = Self {
-            server: host("server", SERVER)?,
-            lab: host("lab", "198.19.1.2")?,
-            laptop: host("laptop", "198.19.2.2")?,
-            prefix,
-        };
-        net.build().context("setting up network namespaces needs root, iproute2 and nftables")?;
-        Ok(net)
+    /// `lab` and `laptop` each behind a NAT of its own: neither reaches the other.
+    ///
+    /// # Errors
+    ///
+    /// When the machine may not make network namespaces; ask [`need`](crate::need())`("netns")` first.
+    pub fn server_lab_laptop() -> anyhow::Result<Self> {
+        Self::build(["natA", "natB"])
     }
 
-    fn build(&self) -> anyhow::Result<()> {
-        for name in ["wan", "server", "lab", "laptop", "nata", "natb"] {
-            ip(&["netns", "add", &self.ns(name)])?;
-            self.inside(name, &["ip", "link", "set", "lo", "up"])?;
-        }
-        // The public network is a bridge in a namespace of its own.
-        self.inside("wan", &["ip", "link", "add", "br0", "type", "bridge"])?;
-        self.inside("wan", &["ip", "link", "set", "br0", "up"])?;
-        for (name, address) in
-            [("server", "198.18.0.1/24"), ("nata", "198.18.0.11/24"), ("natb", "198.18.0.12/24")]
-        {
-            self.wire(name, "wan", &format!("w-{name}"))?;
-            self.inside("wan", &["ip", "link", "set", &format!("w-{name}"), "master", "br0"])?;
-            self.inside(name, &["ip", "address", "add", address, "dev", "eth0"])?;
-        }
-        for (host, router, network) in [("lab", "nata", "198.19.1"), ("laptop", "natb", "198.19.2")] {
-            self.wire(host, router, "inside")?;
-            self.inside(host, &["ip", "address", "add", &format!("{network}.2/24"), "dev", "eth0"])?;
-            self.inside(host, &["ip", "route", "add", "default", "via", &format!("{network}.1")])?;
-            self.inside(router, &["ip", "address", "add", &format!("{network}.1/24"), "dev", "inside"])?;
-            self.inside(router, &["sysctl", "-qw", "net.ipv4.ip_forward=1"])?;
-            for rule in [
-                "add table ip nat",
-                "add chain ip nat post { type nat hook postrouting priority 100 ; }",
-                "add rule ip nat post oifname eth0 masquerade",
-                "add table ip filter",
-                "add chain ip filter through { type filter hook forward priority 0 ; policy drop ; }",
-                "add rule ip filter through ct state established,related accept",
-                "add rule ip filter through iifname inside accept",
-                "add chain ip filter into { type filter hook input priority 0 ; }",
-                "add rule ip filter into iifname eth0 ct state new drop",
-            ] {
-                self.inside(router, &["nft", rule])?;
+    /// `lab` and `laptop` on one network behind one NAT: they reach each other, no one else reaches them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Net::server_lab_laptop`].
+    pub fn lab_and_laptop_at_one_site() -> anyhow::Result<Self> {
+        Self::build(["natA", "natA"])
+    }
+
+    /// The address that a host has on the internet: the outside of its NAT.
+    pub fn outside_of_lab(&self) -> Ipv4Addr {
+        self.routers[0].outside
+    }
+
+    /// As [`Net::outside_of_lab`]; the same address where both are at one site.
+    pub fn outside_of_laptop(&self) -> Ipv4Addr {
+        self.routers[self.routers.len() - 1].outside
+    }
+
+    fn build(behind: [&str; 2]) -> anyhow::Result<Self> {
+        static BUILT: AtomicU32 = AtomicU32::new(0);
+        // One at a time on this machine: `ip netns add` sets up /run/netns when it is first called, and
+        // two first calls get in each other's way.
+        let _one_at_a_time = space::lock()?;
+        space::remove_leftovers()?;
+
+        let prefix = format!("nave-{}-{}", std::process::id(), BUILT.fetch_add(1, Ordering::Relaxed));
+        let folder =
+            tempfile::Builder::new().prefix("nave-net-").tempdir().context("a folder for the hosts")?;
+        let internet = Space::add(format!("{prefix}-internet"))?;
+        internet.ip("link add wan type bridge\nlink set wan up\n")?;
+
+        let socket = Socket { space: &internet, bridge: "wan", v4: SERVER, v6: SERVER_V6 };
+        let server = Host::add(&prefix, "server", folder.path(), &socket)?;
+
+        let mut routers: Vec<Router> = Vec::new();
+        let mut hosts = Vec::new();
+        for (host, router) in ["lab", "laptop"].into_iter().zip(behind) {
+            let name = format!("{prefix}-{router}");
+            if !routers.iter().any(|known| known.space.name() == name) {
+                let index = u8::try_from(routers.len() + 1)?;
+                routers.push(Router::add(name, index, &internet)?);
             }
+            let site = u8::try_from(routers.len())?;
+            let seat = 2 + u8::try_from(hosts.len())?;
+            let router = &routers[routers.len() - 1].space;
+            let socket =
+                Socket { space: router, bridge: "lan", v4: lan_v4(site, seat), v6: lan_v6(site, seat) };
+            let host = Host::add(&prefix, host, folder.path(), &socket)?;
+            host.route_through(lan_v4(site, 1), lan_v6(site, 1))?;
+            hosts.push(host);
         }
-        for host in [&self.server, &self.lab, &self.laptop] {
-            // `ip netns exec` puts these files over those in /etc.
-            let folder = format!("/etc/netns/{}", host.namespace);
-            std::fs::create_dir_all(&folder)?;
-            std::fs::write(
-                format!("{folder}/hosts"),
-                format!("127.0.0.1 localhost\n::1 localhost\n{SERVER} server\n"),
-            )?;
-        }
-        Ok(())
-    }
-
-    /// A cable between a host's `eth0` and the other end.
-    fn wire(&self, host: &str, other: &str, end: &str) -> anyhow::Result<()> {
-        let (host, other) = (self.ns(host), self.ns(other));
-        ip(&["link", "add", "eth0", "netns", &host, "type", "veth", "peer", "name", end, "netns", &other])?;
-        ip(&["-n", &host, "link", "set", "eth0", "up"])?;
-        ip(&["-n", &other, "link", "set", end, "up"])
-    }
-
-    fn inside(&self, name: &str, command: &[&str]) -> anyhow::Result<()> {
-        ip(&[&["netns", "exec", &self.ns(name)], command].concat())
-    }
-
-    fn ns(&self, name: &str) -> String {
-        format!("{}-{name}", self.prefix)
+        let [lab, laptop] = <[Host; 2]>::try_from(hosts).expect("two names gave two hosts");
+        Ok(Self { server, lab, laptop, routers, _internet: internet, _folder: folder })
     }
 }
 
-impl Drop for Net {
-    fn drop(&mut self) {
-        for name in ["wan", "server", "lab", "laptop", "nata", "natb"] {
-            // What was not set up cannot be taken down.
-            let _ = ip(&["netns", "delete", &self.ns(name)]);
-            let _ = std::fs::remove_dir_all(format!("/etc/netns/{}", self.ns(name)));
-        }
+impl Router {
+    fn add(name: String, index: u8, internet: &Space) -> anyhow::Result<Self> {
+        let space = Space::add(name)?;
+        let outside = Ipv4Addr::new(198, 18, 0, 1 + index);
+        let outside_v6 = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1 + u16::from(index));
+        space.cable("outside", internet, &format!("nat{index}"), "wan")?;
+        space.ip(&format!(
+            "link add lan type bridge\n\
+             link set lan up\n\
+             addr add {}/24 dev lan\n\
+             addr add {}/64 dev lan nodad\n\
+             addr add {outside}/24 dev outside\n\
+             addr add {outside_v6}/64 dev outside nodad\n",
+            lan_v4(index, 1),
+            lan_v6(index, 1),
+        ))?;
+        space.run(
+            "sh",
+            &["-c", "for k in ipv4/ip_forward ipv6/conf/all/forwarding; do echo 1 >/proc/sys/net/$k; done"],
+        )?;
+        space.nft(
+            "table inet router {
+               chain to_the_router {
+                 type filter hook input priority filter; policy drop;
+                 iifname { lo, lan } accept
+                 ct state established,related accept
+                 icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+               }
+               chain through_the_router {
+                 type filter hook forward priority filter; policy drop;
+                 iifname lan oifname { lan, outside } accept
+                 ct state established,related accept
+               }
+               chain behind_one_address {
+                 type nat hook postrouting priority srcnat;
+                 oifname outside masquerade
+               }
+             }",
+        )?;
+        Ok(Self { space, outside })
     }
 }
 
-impl Host {
-    /// A program that will run on this host, with a home and a data folder of its own; it is killed when its handle is
-    /// dropped.
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new("ip");
-        command
-            .args(["netns", "exec", &self.namespace])
-            .arg(program)
-            .env("HOME", &self.home)
-            .env("NAVE_DIR", self.home.join("nave"))
-            .env_remove("HUB_ACCESS_KEY")
-            .current_dir(&self.home)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        command
-    }
-
-    /// Cuts the host off, or connects it again.
-    pub fn set_connected(&self, connected: bool) -> anyhow::Result<()> {
-        ip(&["-n", &self.namespace, "link", "set", "eth0", if connected { "up" } else { "down" }])?;
-        if connected && self.address != SERVER {
-            // The route went with the link.
-            let network = self.address.rsplit_once('.').map_or("", |(network, _)| network);
-            let router = format!("{network}.1");
-            ip(&["-n", &self.namespace, "route", "replace", "default", "via", &router])?;
-        }
-        Ok(())
-    }
+fn lan_v4(site: u8, seat: u8) -> Ipv4Addr {
+    Ipv4Addr::new(198, 19, site, seat)
 }
 
-fn ip(args: &[&str]) -> anyhow::Result<()> {
-    let output = Command::new("ip").args(args).stdin(Stdio::null()).output().context("ip")?;
-    ensure!(
-        output.status.success(),
-        "ip {}: {}",
-        args.join(" "),
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(())
+fn lan_v6(site: u8, seat: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 2, 0, site.into(), 0, 0, 0, seat.into())
 }

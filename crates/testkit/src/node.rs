@@ -36,6 +36,18 @@ impl TestNode {
         Ok(Self { folder: joined.folder, data, run: None, happened: watch::Sender::default() })
     }
 
+    /// A node whose folder lies there already.
+    pub fn at(data: TempDir) -> anyhow::Result<Self> {
+        let folder = NodeFolder::find(data.path(), None)?;
+        Ok(Self { folder, data: Arc::new(data), run: None, happened: watch::Sender::default() })
+    }
+
+    /// Lets it listen for streams that do not pass the hub, from its next start on.
+    pub fn set_direct(&mut self, address: std::net::SocketAddr) -> anyhow::Result<()> {
+        let membership = Membership { direct: Some(address), ..self.membership()? };
+        Ok(self.folder.save(&membership)?)
+    }
+
     /// What a machine brings when it joins.
     pub fn request(
         data: &Path,

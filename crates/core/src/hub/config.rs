@@ -1,7 +1,8 @@
 //! The hub's configuration file. Every key is known: a misspelt one is refused with the nearest known one.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use nave_link::address::HubUrl;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::context::{JoinWithAccessKey, NodeSettings};
-use super::edge::{Address, Limits, ListenerConfig, Network};
+use super::edge::{Address, IpNet, Limits, ListenerConfig};
 use super::identity::KeyKind;
 
 /// The largest configuration that is read, in bytes.
@@ -122,13 +123,13 @@ pub struct MetricsTable {
 pub struct LimitsTable {
     /// Time until TLS stands (10s).
     pub handshake: Option<Period>,
-    /// Time until a request's head is there (15s).
+    /// Time until a request's head is there (10s).
     pub header: Option<Period>,
     /// Time without a request (75s).
     pub idle: Option<Period>,
-    /// Connections from one address (2000).
+    /// Connections from one address, one /64 in IPv6 (1024).
     pub connections_per_address: Option<usize>,
-    /// Connections altogether (20000).
+    /// Connections altogether (10000).
     pub connections: Option<usize>,
 }
 
@@ -197,7 +198,7 @@ impl HubConfig {
     }
 
     /// Every listener; the default one if none is named.
-    pub fn listeners(&self, inherited: &[u32]) -> Vec<ListenerConfig> {
+    pub fn listeners(&self, inherited: &[RawFd]) -> Vec<ListenerConfig> {
         let identity = if self.tls.cert.is_some() { "files" } else { "self" };
         let plain = |name: String, address: Address| ListenerConfig {
             name,
@@ -292,13 +293,17 @@ impl fmt::Display for Period {
 
 /// A network as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NetworkText(pub Network);
+pub struct NetworkText(pub IpNet);
 
 impl FromStr for NetworkText {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self)
+        let bad = |_| format!("{text:?} is no network: write an address, or ADDRESS/BITS");
+        match text.parse::<IpNet>() {
+            Ok(network) => Ok(Self(network)),
+            Err(_) => text.parse::<IpAddr>().map(|address| Self(address.into())).map_err(bad),
+        }
     }
 }
 

@@ -15,8 +15,10 @@ use super::event::{self, Event};
 use super::fleet::{Fleet, NodeHappening};
 use super::identity::{AccessKeys, TlsIdentity};
 use super::job::Jobs;
+use super::metrics::Metrics;
 use super::nodes::Presence;
 use super::op::Op;
+use super::seal::Sealer;
 use super::store::{Act, Store};
 use super::streams::Streams;
 use super::throttle::Throttle;
@@ -76,6 +78,8 @@ pub struct Hub {
     pub url: OnceLock<HubUrl>,
     /// Where the hub listens; set once the listeners stand.
     pub listeners: OnceLock<Vec<String>>,
+    /// Seals what must be read again.
+    pub sealer: Sealer,
     /// The database.
     pub store: Store,
     /// Tells the parts of the hub what happens.
@@ -86,6 +90,10 @@ pub struct Hub {
     pub streams: Streams,
     /// Wrong keys and tokens, by source address.
     pub wrong_keys: Throttle,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The file with the token that lets others than loopback read the metrics.
+    pub metrics_token: Option<PathBuf>,
     /// How the background jobs are.
     pub jobs: Jobs,
     /// What nodes are put to work in.

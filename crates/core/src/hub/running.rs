@@ -1,6 +1,7 @@
 //! A whole hub: from a configuration to listeners that serve, and back down again.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
@@ -13,13 +14,14 @@ use tokio_util::task::TaskTracker;
 use super::bus::LocalBus;
 use super::config::HubConfig;
 use super::context::Hub;
-use super::edge::{self, BindError, Identities, Shutdown};
+use super::edge::{self, BindError, Identities, Inherited, Shutdown};
 use super::error::Error;
 use super::fleet::Fleet;
 use super::http::{self, RouteRow};
 use super::identity::{self, AccessKeys, DataFolder, IdentityError, TlsIdentity};
 use super::job;
 use super::nodes::Presence;
+use super::seal::{MasterFile, SealError, Sealer};
 use super::store::{DatabaseUrl, MigrationSet, Store};
 use super::streams::Streams;
 use super::throttle::Throttle;
@@ -27,6 +29,8 @@ use crate::clock::Clock;
 
 /// The port unless another is configured.
 pub const DEFAULT_PORT: u16 = 3101;
+/// The hub's own socket, below the data folder.
+pub const SOCKET: &str = "hub.sock";
 /// How long requests under way may take when the hub stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -44,6 +48,12 @@ pub enum StartError {
         /// What is wrong, and what to do.
         words: String,
     },
+    /// A certificate that TLS cannot use.
+    #[error("a certificate cannot be served: {0}")]
+    Tls(rustls::Error),
+    /// The master key.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// A listener.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -61,8 +71,10 @@ pub struct HubSetup {
     pub folder: PathBuf,
     /// The configuration.
     pub config: HubConfig,
+    /// Descriptors of listening sockets to serve, besides those that `handed_over` announces.
+    pub descriptors: Vec<RawFd>,
     /// Sockets that whoever started the process handed over.
-    pub inherited: Vec<u32>,
+    pub handed_over: Inherited,
     /// systemd's folder of credentials.
     pub credentials: Option<PathBuf>,
     /// What nodes are put to work in.
@@ -83,7 +95,7 @@ pub struct RunningHub {
     pub routes: Vec<RouteRow>,
     shutdown: Shutdown,
     doors: TaskTracker,
-    identities: Arc<Identities>,
+    identities: Identities,
     setup: IdentityFiles,
     _folder: DataFolder,
 }
@@ -96,7 +108,7 @@ struct IdentityFiles {
 
 impl HubSetup {
     /// Starts the hub. When this returns, it serves.
-    pub async fn start(self) -> Result<RunningHub, StartError> {
+    pub async fn start(mut self) -> Result<RunningHub, StartError> {
         let folder = DataFolder::open(&self.folder)?;
         let now = self.clock.now();
         let certificates = folder.certificates()?;
@@ -109,24 +121,27 @@ impl HubSetup {
                 "the certificate of identity self was replaced: the access key has a new first part; clients with the old one must be given the new one"
             );
         }
+        let master = MasterFile::find(folder.path(), self.credentials.as_deref());
         let files = IdentityFiles {
             config: self.config.clone(),
             credentials: self.credentials,
             clock: self.clock.clone(),
         };
         let loaded = files.load(folder.path(), own)?;
-        let identities = Arc::new(Identities::default());
+        let identities = Identities::new();
         for identity in &loaded {
-            identities.set(&identity.name, Arc::clone(&identity.certified));
+            identities.set(&identity.name, Arc::clone(&identity.certified)).map_err(StartError::Tls)?;
         }
 
         let store = open_store(&self.folder, &self.config, &self.fleets, &self.clock).await?;
+        let sealer = Sealer::open(&store, master, &self.random, &self.clock).await?;
         let hub = Arc::new(Hub {
             clock: self.clock.clone(),
             random: self.random,
             key,
             next_key: RwLock::default(),
             access_keys,
+            sealer,
             settings: self.config.node_settings(),
             url: OnceLock::new(),
             listeners: OnceLock::new(),
@@ -135,6 +150,8 @@ impl HubSetup {
             presence: Presence::default(),
             streams: Streams::default(),
             wrong_keys: Throttle::new(self.clock),
+            metrics: super::metrics::Metrics::default(),
+            metrics_token: self.config.metrics.token_file.clone(),
             jobs: job::Jobs::default(),
             fleets: self.fleets,
             folder: folder.path().to_owned(),
@@ -143,33 +160,30 @@ impl HubSetup {
         });
 
         let (router, routes) = router(&hub);
-        let shutdown = Shutdown::default();
-        let doors = edge::bind(self.config.listeners(&self.inherited))?;
-        let addresses: Vec<SocketAddr> = doors.iter().map(edge::Door::local).collect();
+        let shutdown = Shutdown::new();
+        let descriptors: Vec<RawFd> =
+            self.descriptors.into_iter().chain(self.handed_over.announced()).collect();
+        let bound = edge::bind(&self.config.listeners(&descriptors), &mut self.handed_over)?;
+        let addresses: Vec<SocketAddr> = bound.addresses().map(|(_, address)| address).collect();
         let url = self.config.url.clone().unwrap_or_else(|| guess_url(&addresses));
         hub.url.get_or_init(|| url);
         hub.listeners.get_or_init(|| addresses.iter().map(ToString::to_string).collect());
-        let socket = edge::local::bind(folder.path())?;
-        let limits = self.config.connection_limits();
-        let tasks = TaskTracker::new();
-        tasks.spawn(socket.serve(router.clone(), limits, shutdown.clone()));
-        for door in doors {
-            tasks.spawn(door.serve(Arc::clone(&identities), router.clone(), limits, shutdown.clone()));
-        }
+        let local = edge::local::bind(&folder.path().join(SOCKET))?;
+        let server =
+            edge::Server::new(router, identities.clone(), self.config.connection_limits(), shutdown.clone());
+        let doors = TaskTracker::new();
+        let own = server.clone();
+        doors.spawn(async move { own.serve_local(local).await });
+        doors.spawn(async move {
+            if let Err(error) = server.serve(bound).await {
+                tracing::error!(%error, "the hub does not listen");
+            }
+        });
         let fleet_jobs: Vec<job::Job> = hub.fleets.iter().flat_map(|fleet| fleet.jobs()).collect();
         for job in job::core_jobs().into_iter().chain(fleet_jobs) {
-            job::start(Arc::clone(&hub), job, shutdown.soft.clone());
+            job::start(Arc::clone(&hub), job, shutdown.soft().clone());
         }
-        Ok(RunningHub {
-            hub,
-            addresses,
-            routes,
-            shutdown,
-            doors: tasks,
-            identities,
-            setup: files,
-            _folder: folder,
-        })
+        Ok(RunningHub { hub, addresses, routes, shutdown, doors, identities, setup: files, _folder: folder })
     }
 }
 
@@ -187,7 +201,11 @@ impl RunningHub {
         let loaded = self.setup.load(&self.hub.folder, own)?;
         for identity in &loaded {
             if identity.name != "self" || identity.fingerprint == self.hub.access_keys.fingerprint() {
-                self.identities.set(&identity.name, Arc::clone(&identity.certified));
+                let set = self.identities.set(&identity.name, Arc::clone(&identity.certified));
+                set.map_err(|error| IdentityError::Unusable {
+                    path: identity.certificate.clone(),
+                    problem: error.to_string(),
+                })?;
             }
         }
         *self.hub.identities.write().unwrap_or_else(std::sync::PoisonError::into_inner) = loaded;
@@ -196,7 +214,7 @@ impl RunningHub {
 
     /// Stops: takes nothing new, finishes what is under way, then ends everything.
     pub async fn stop(self) {
-        self.shutdown.soft.cancel();
+        self.shutdown.stop();
         self.hub.presence.close_all("the hub is stopping");
         self.hub.streams.end_all();
         self.hub.tasks.close();
@@ -207,7 +225,7 @@ impl RunningHub {
         };
         if tokio::time::timeout(STOP_PATIENCE, finished).await.is_err() {
             tracing::warn!("some connections did not end in time and were cut");
-            self.shutdown.hard.cancel();
+            self.shutdown.cut();
         }
         self.hub.store.close().await;
     }
@@ -270,7 +288,7 @@ fn router(hub: &Arc<Hub>) -> (Router, Vec<RouteRow>) {
     let router = routes
         .into_router()
         .fallback(http::not_found)
-        .layer(axum::middleware::from_fn(http::identify))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(hub), http::count))
         .with_state(Arc::clone(hub));
     (router, rows)
 }

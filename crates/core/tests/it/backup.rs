@@ -7,9 +7,7 @@ use std::io::Cursor;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use nave_core::hub::backup::{
-    self, BackupError, Manifest, Protection, Restored, Source, StreamError, Target,
-};
+use nave_core::hub::backup::{self, BackupError, Origin, Protection, Source, StreamError, Summary, Target};
 use nave_core::hub::http::MIGRATIONS;
 use nave_core::hub::seal::{MasterFile, Sealer};
 use nave_core::hub::store::{DatabaseUrl, Migration, MigrationSet, Store};
@@ -161,14 +159,14 @@ async fn backup_of(bench: &Bench, store: &Store, protection: Protection) -> Vec<
         clock: &bench.clock,
         random: &Random::system(),
     };
-    backup::write(&source, protection, Cursor::new(Vec::new())).await.unwrap().0.into_inner()
+    backup::write_stream(&source, protection, Cursor::new(Vec::new())).await.unwrap().0.into_inner()
 }
 
 async fn plain(bench: &Bench, store: &Store) -> Vec<u8> {
     backup_of(bench, store, Protection::Plain).await
 }
 
-async fn restore_into(bench: &Bench, bytes: Vec<u8>, force: bool) -> Result<Restored, BackupError> {
+async fn restore_into(bench: &Bench, bytes: Vec<u8>, force: bool) -> Result<Summary, BackupError> {
     restore_with(bench, bytes, None, force).await
 }
 
@@ -177,7 +175,7 @@ async fn restore_with(
     bytes: Vec<u8>,
     passphrase: Option<&str>,
     force: bool,
-) -> Result<Restored, BackupError> {
+) -> Result<Summary, BackupError> {
     let target = Target {
         folder: bench.folder.path(),
         url: &bench.url,
@@ -185,7 +183,7 @@ async fn restore_with(
         force,
         clock: &bench.clock,
     };
-    backup::restore(Cursor::new(bytes), passphrase.map(Into::into), &target).await
+    backup::restore_stream(Cursor::new(bytes), passphrase.map(Into::into), &target).await
 }
 
 /// Empty benches to restore into: one of each engine that there is.
@@ -411,32 +409,63 @@ async fn what_cannot_be_read_leaves_the_target_untouched() {
 async fn a_backup_file_is_its_owners_alone_and_replaces_nothing() {
     let bench = Bench::sqlite();
     let store = bench.open().await;
-    let source = Source {
+    furnish(bench.folder.path());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("nave.backup");
+    let write = async |bench: &Bench, protection, file: &Path| {
+        let origin =
+            Origin { folder: bench.folder.path(), url: &bench.url, sets: &bench.sets, credentials: None };
+        backup::write(&bench.op(), &origin, protection, file, &Random::system()).await
+    };
+    let made = write(&bench, Protection::Plain, &file).await.unwrap();
+    assert_eq!(made.files, 5);
+    assert!(!backup::is_encrypted(&file).unwrap());
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let last = nave_core::hub::event::last(&store, "backup.made").await.unwrap().unwrap();
+    assert_eq!(last.object, file.display().to_string());
+
+    let again = write(&bench, Protection::Plain, &file).await.unwrap_err();
+    assert!(matches!(again, BackupError::Exists(_)), "{again}");
+    let other = folder.path().join("other");
+    let error = write(&bench, Protection::Passphrase("".into()), &other).await.unwrap_err();
+    assert!(matches!(error, BackupError::PassphraseEmpty), "{error}");
+    let error = write(&Bench::sqlite(), Protection::Plain, &other).await.unwrap_err();
+    assert!(matches!(error, BackupError::NoHub(_)), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+
+    let target = Bench::sqlite();
+    let into = Target {
+        folder: target.folder.path(),
+        url: &target.url,
+        sets: &target.sets,
+        force: false,
+        clock: &target.clock,
+    };
+    assert_eq!(backup::restore(&file, None, &into).await.unwrap().files, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_never_lacks_the_key_to_what_is_in_it() {
+    let bench = Bench::sqlite();
+    let store = bench.open().await;
+    let credentials = tempfile::tempdir().unwrap();
+    fs::write(credentials.path().join("master.key"), format!("{}\n", "A".repeat(43))).unwrap();
+    let key = MasterFile::find(bench.folder.path(), Some(credentials.path()));
+    Sealer::open(&store, key, &Random::system(), &bench.clock).await.unwrap();
+    let random = Random::system();
+    let source = |credentials| Source {
         store: &store,
         sets: &bench.sets,
         folder: Some(bench.folder.path()),
-        credentials: None,
+        credentials,
         spool: bench.folder.path(),
         clock: &bench.clock,
-        random: &Random::system(),
+        random: &random,
     };
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("nave.backup");
-    let made: Manifest = backup::write_file(&source, Protection::Plain, &file).await.unwrap();
-    assert!(!backup::is_encrypted(&file).unwrap());
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    let again = backup::write_file(&source, Protection::Plain, &file).await.unwrap_err();
-    assert!(matches!(again, BackupError::Exists(_)), "{again}");
-    let empty = Protection::Passphrase("".into());
-    let other = folder.path().join("other");
-    let error = backup::write_file(&source, empty, &other).await.unwrap_err();
-    assert!(matches!(error, BackupError::PassphraseEmpty), "{error}");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
-
-    let op = bench.op();
-    backup::record(&op, &store, &bench.bus, &file, &made).await.unwrap();
-    let last = nave_core::hub::event::last(&store, "backup.made").await.unwrap().unwrap();
-    assert_eq!(last.object, file.display().to_string());
+    let without = backup::write_stream(&source(None), Protection::Plain, Vec::new()).await;
+    assert!(matches!(without, Err(BackupError::MasterMissing(_))));
+    let with = source(Some(credentials.path()));
+    assert_eq!(backup::write_stream(&with, Protection::Plain, Vec::new()).await.unwrap().1.files, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use nave_core::clock::Clock;
 use nave_core::hub::config::HubConfig;
+use nave_core::hub::edge::Inherited;
 use nave_core::hub::running::{HubSetup, RunningHub, StartError};
 use nave_link::random::Random;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,7 +16,7 @@ use crate::logging;
 
 const DEFAULT_CONFIG: &str = "/etc/nave/hub.toml";
 
-pub async fn run(context: &Context<'_>, args: HubArgs) -> anyhow::Result<()> {
+pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -> anyhow::Result<()> {
     logging::start("info");
     let mut config = configuration(args.config.as_deref())?;
     config.listen.extend(args.listen);
@@ -29,7 +30,8 @@ pub async fn run(context: &Context<'_>, args: HubArgs) -> anyhow::Result<()> {
     let setup = HubSetup {
         folder: context.data.clone(),
         config,
-        inherited: args.fd.into_iter().chain(handed_over()).collect(),
+        descriptors: args.fd,
+        handed_over,
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         fleets: Vec::new(),
         clock: Clock::system(),
@@ -52,15 +54,6 @@ pub fn configuration(file: Option<&Path>) -> anyhow::Result<HubConfig> {
         Err(error) => return Err(BadConfiguration(format!("{}: {error}", path.display())).into()),
     };
     HubConfig::parse(&text).map_err(|error| BadConfiguration(format!("{}: {error}", path.display())).into())
-}
-
-/// Sockets in LISTEN_FDS, which begin at descriptor 3 (sd_listen_fds(3)).
-fn handed_over() -> Vec<u32> {
-    let variable = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
-    match (variable("LISTEN_PID"), variable("LISTEN_FDS")) {
-        (Some(pid), Some(count)) if pid == std::process::id() => (3..3 + count.min(64)).collect(),
-        _ => Vec::new(),
-    }
 }
 
 /// What a person at a terminal needs first; a log gets the key's prefix and where it lies.

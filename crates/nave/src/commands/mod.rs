@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod backup;
 mod ca;
 mod forward;
 mod hub;
@@ -9,6 +10,8 @@ mod reference;
 mod up;
 
 use std::path::PathBuf;
+
+use nave_core::hub::edge::Inherited;
 
 use crate::cli::{Cli, Command};
 use crate::client::HubClient;
@@ -39,12 +42,12 @@ impl Context<'_> {
 }
 
 /// Runs a command.
-pub async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<()> {
+pub async fn run(cli: Cli, printer: &Printer, handed_over: Inherited) -> anyhow::Result<()> {
     let data = paths::data_folder(cli.dir)?;
     let context = Context { printer, data, url: cli.hub };
     match cli.command {
         Command::Up(args) => up::run(&context, args).await,
-        Command::Hub(args) => hub::run(&context, args).await,
+        Command::Hub(args) => hub::run(&context, args, handed_over).await,
         Command::Status => operate::status(&context).await,
         Command::Key(command) => operate::key(&context, command).await,
         Command::Ca(command) => ca::run(&context, command),
@@ -55,7 +58,12 @@ pub async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<()> {
         Command::Stream(command) => operate::stream(&context, command).await,
         Command::Audit(args) => operate::audit(&context, args).await,
         Command::Completions { shell } => reference::completions(&context, shell),
-        Command::Man { into, markdown } => reference::man(&context, into, markdown),
-        Command::Backup(_) | Command::Restore(_) => unreachable!(),
+        Command::Man { authorization: true, .. } => {
+            reference::authorization(&context);
+            Ok(())
+        }
+        Command::Man { into, markdown, .. } => reference::man(&context, into, markdown),
+        Command::Backup(args) => backup::write(&context, args).await,
+        Command::Restore(args) => backup::restore(&context, args).await,
     }
 }

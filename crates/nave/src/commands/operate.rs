@@ -54,7 +54,11 @@ pub async fn key(context: &Context<'_>, command: Key) -> anyhow::Result<()> {
             key
         }
         Key::RotateMaster => {
-            return hub.act(Method::POST, "/nave/v1/master-key/rotate", &json!({})).await;
+            hub.act(Method::POST, "/nave/v1/master-key/rotate", &json!({})).await?;
+            context
+                .printer
+                .talk("nave: the master key is replaced; make a new backup, older ones hold the old key");
+            return Ok(());
         }
     };
     if context.printer.is_json() {

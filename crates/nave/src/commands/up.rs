@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use nave_core::api;
 use nave_core::clock::Clock;
 use nave_core::hub::config::HubConfig;
+use nave_core::hub::edge::Inherited;
 use nave_core::hub::nodes;
 use nave_core::hub::op::{Actor, Op};
 use nave_core::hub::running::HubSetup;
@@ -30,7 +31,8 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
     let setup = HubSetup {
         folder: context.data.clone(),
         config,
-        inherited: Vec::new(),
+        descriptors: Vec::new(),
+        handed_over: Inherited::none(),
         credentials: None,
         fleets: Vec::new(),
         clock: clock.clone(),

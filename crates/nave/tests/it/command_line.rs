@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nave_testkit::need::need;
+use nave_testkit::need;
 use tokio::process::Command;
 
 use crate::program::{Background, NAVE, Output, run};

@@ -1,5 +1,5 @@
 //! The program as its users meet it: real processes, real networks, real tools.
 
 mod command_line;
-mod headline;
+mod netns;
 mod program;

@@ -97,6 +97,8 @@ impl<R: Read, F: FnMut(&[u8])> Read for Exactly<R, F> {
 #[derive(Debug)]
 pub(super) struct Unpacked {
     pub(super) manifest: Manifest,
+    /// How many files of the data folder.
+    pub(super) files: u64,
     folder: PathBuf,
 }
 
@@ -106,7 +108,7 @@ impl Unpacked {
     }
 
     /// The folder that holds what shall lie in the data folder.
-    pub(super) fn files(&self) -> PathBuf {
+    pub(super) fn files_folder(&self) -> PathBuf {
         self.folder.join("files")
     }
 }
@@ -117,6 +119,7 @@ pub(super) fn unpack(mut input: impl Read, folder: &Path) -> Result<Unpacked, Ba
     let mut tally = Tally::new();
     let mut manifest: Option<Manifest> = None;
     let mut end = None;
+    let mut files = 0;
     // Raw: extensions of the format, of which a backup uses none, would have names of any length.
     for entry in archive.entries()?.raw(true) {
         let mut entry = entry.map_err(|error| broken(manifest.is_some(), error))?;
@@ -139,6 +142,7 @@ pub(super) fn unpack(mut input: impl Read, folder: &Path) -> Result<Unpacked, Ba
             (Some(_), LAST) => end = Some(text(&mut entry, &name, size)?),
             (Some(manifest), _) => {
                 let place = place(&name, manifest)?;
+                files += u64::from(place.starts_with("files"));
                 let mode = entry.header().mode().map_err(|error| BackupError::content(&name, &error))?;
                 tally.begin(&name, size);
                 lay_out(&mut entry, &folder.join(place), size, mode, &mut tally)?;
@@ -152,7 +156,7 @@ pub(super) fn unpack(mut input: impl Read, folder: &Path) -> Result<Unpacked, Ba
     }
     // To the very end, which an encrypted backup authenticates last.
     io::copy(&mut input, &mut io::sink())?;
-    let unpacked = Unpacked { manifest, folder: folder.to_owned() };
+    let unpacked = Unpacked { manifest, files, folder: folder.to_owned() };
     match unpacked.manifest.tables.iter().find(|table| !unpacked.table(&table.name).exists()) {
         Some(table) => Err(BackupError::content(&table.name, "its rows are missing")),
         None => Ok(unpacked),

@@ -54,6 +54,14 @@ pub enum BackupError {
         /// Whether force would keep the old.
         kept: bool,
     },
+    /// There is nothing to back up.
+    #[error("{0} holds no hub: check --database and NAVE_DIR")]
+    NoHub(String),
+    /// Without its master key, half of a backup could never be read.
+    #[error(
+        "the database holds sealed values, but their key {0} is not there: if it is a systemd credential, set CREDENTIALS_DIRECTORY to the folder that holds it; else put it back from an earlier backup"
+    )]
+    MasterMissing(PathBuf),
     /// Master key and database did not stand still.
     #[error("the master key was being replaced all the while: try again")]
     Restless,

@@ -50,6 +50,11 @@ pub struct Table {
 }
 
 impl Manifest {
+    /// How many rows, in all tables.
+    pub fn rows(&self) -> u64 {
+        self.tables.iter().map(|table| table.rows).sum()
+    }
+
     pub(super) fn parse(text: &[u8]) -> Result<Self, BackupError> {
         #[derive(Deserialize)]
         struct Format {

@@ -20,36 +20,44 @@ use serde_json::json;
 pub use self::error::BackupError;
 use self::error::at;
 pub use self::manifest::{Manifest, Table};
-pub use self::restore::{Restored, Target, restore};
+pub use self::restore::{Target, restore_stream};
 pub use self::stream::StreamError;
-pub use self::write::write;
-use super::bus::Bus;
-use super::error::Result;
+pub use self::write::{Source, write_stream};
+use super::access::{self, Action};
+use super::bus::{Bus, LocalBus};
 use super::event::{self, Event};
 use super::op::Op;
-use super::store::{MigrationSet, Store};
+use super::store::{DatabaseUrl, MigrationSet, Store};
 use crate::clock::Clock;
 
 /// What a backup takes of a data folder, beside the database.
 const ROOTS: [&str; 5] = ["hub.key", "master.key", "cert", "ca", "blobs"];
 
-/// What is backed up.
-#[derive(Clone)]
-pub struct Source<'a> {
-    /// The database.
-    pub store: &'a Store,
+/// Making a backup.
+pub const MAKE: Action = Action("backup.make");
+
+/// What a backup holds, and what became of what was there before.
+#[derive(Debug)]
+pub struct Summary {
+    /// What the backup says about itself.
+    pub manifest: Manifest,
+    /// Files of the data folder in it.
+    pub files: u64,
+    /// After a restore: where the files are that were replaced.
+    pub replaced: Option<PathBuf>,
+}
+
+/// A hub that is backed up, running or not.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// Its data folder.
+    pub folder: &'a Path,
+    /// Its database.
+    pub url: &'a DatabaseUrl,
     /// The tables that this program knows.
     pub sets: &'a [MigrationSet],
-    /// The data folder; `None` for the database alone.
-    pub folder: Option<&'a Path>,
     /// systemd's folder of credentials, from which the master key may come.
     pub credentials: Option<&'a Path>,
-    /// Where rows are kept until their number is known; private, and with room for the database.
-    pub spool: &'a Path,
-    /// Tells when the backup was made.
-    pub clock: &'a Clock,
-    /// Makes salts.
-    pub random: &'a Random,
 }
 
 /// How a backup is kept from being read.
@@ -71,51 +79,78 @@ impl Protection {
     }
 }
 
-/// Writes a backup into a new file that only its owner can read. It is there whole or not at all.
-pub async fn write_file(
-    source: &Source<'_>,
-    protection: Protection,
-    path: &Path,
-) -> Result<Manifest, BackupError> {
-    if path.exists() {
-        return Err(BackupError::Exists(path.to_owned()));
-    }
-    let folder = parent(path);
-    // The temporary file has mode 0600 and goes away if anything fails.
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(at(path))?;
-    let (file, manifest) = write(source, protection, file).await?;
-    let path = path.to_owned();
-    let write = move || {
-        file.as_file().sync_all().map_err(at(&path))?;
-        file.persist_noclobber(&path).map_err(|error| match error.error.kind() {
-            std::io::ErrorKind::AlreadyExists => BackupError::Exists(path.clone()),
-            _ => at(&path)(error.error),
-        })?;
-        std::fs::File::open(parent(&path)).and_then(|folder| folder.sync_all()).map_err(at(&path))
-    };
-    blocking(write).await?;
-    Ok(manifest)
-}
-
-/// Records that a backup was made, for the check that warns of old ones.
-pub async fn record(
+/// Writes a backup of a hub into a new file that only its owner can read, and notes that in the audit log. The file is
+/// there whole or not at all.
+pub async fn write(
     op: &Op,
-    store: &Store,
-    bus: &Arc<dyn Bus>,
+    origin: &Origin<'_>,
+    protection: Protection,
     file: &Path,
-    manifest: &Manifest,
-) -> Result<()> {
-    let rows: u64 = manifest.tables.iter().map(|table| table.rows).sum();
+    random: &Random,
+) -> Result<Summary, BackupError> {
+    access::require(op, MAKE)?;
+    if matches!(origin.url, DatabaseUrl::Sqlite(path) if !path.exists()) {
+        return Err(BackupError::NoHub(origin.url.to_string()));
+    }
+    let store = Store::connect(origin.url.clone()).await?;
+    let encrypted = matches!(protection, Protection::Passphrase(_));
+    let source = Source {
+        store: &store,
+        sets: origin.sets,
+        folder: Some(origin.folder),
+        credentials: origin.credentials,
+        spool: parent(file),
+        clock: &op.clock,
+        random,
+    };
+    let summary = write_file(&source, protection, file).await?;
+    let bus: Arc<dyn Bus> = LocalBus::new();
     let mut act = store.begin().await?;
     let event = Event {
         action: "backup.made",
         object_kind: "backup",
         object_id: String::new(),
         object_name: file.display().to_string(),
-        detail: json!({ "rows": rows, "created_at": manifest.created_at.unix_timestamp() }),
+        detail: json!({ "encrypted": encrypted, "rows": summary.manifest.rows(), "files": summary.files }),
     };
-    event::record(&mut act, op, bus, event).await?;
-    act.commit().await
+    event::record(&mut act, op, &bus, event).await?;
+    act.commit().await?;
+    store.close().await;
+    Ok(summary)
+}
+
+/// Restores a backup from a file. The hub must not run.
+pub async fn restore(
+    file: &Path,
+    passphrase: Option<SecretString>,
+    target: &Target<'_>,
+) -> Result<Summary, BackupError> {
+    let input = std::fs::File::open(file).map_err(at(file))?;
+    restore_stream(input, passphrase, target).await
+}
+
+async fn write_file(
+    source: &Source<'_>,
+    protection: Protection,
+    path: &Path,
+) -> Result<Summary, BackupError> {
+    if path.exists() {
+        return Err(BackupError::Exists(path.to_owned()));
+    }
+    // The temporary file has mode 0600 and goes away if anything fails.
+    let file = tempfile::NamedTempFile::new_in(parent(path)).map_err(at(path))?;
+    let (file, summary) = write_stream(source, protection, file).await?;
+    let path = path.to_owned();
+    blocking(move || {
+        file.as_file().sync_all().map_err(at(&path))?;
+        file.persist_noclobber(&path).map_err(|error| match error.error.kind() {
+            std::io::ErrorKind::AlreadyExists => BackupError::Exists(path.clone()),
+            _ => at(&path)(error.error),
+        })?;
+        std::fs::File::open(parent(&path)).and_then(|folder| folder.sync_all()).map_err(at(&path))
+    })
+    .await?;
+    Ok(summary)
 }
 
 /// Whether a file is a backup that needs a passphrase.

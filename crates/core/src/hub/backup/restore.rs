@@ -12,7 +12,7 @@ use super::archive::{Unpacked, unpack};
 use super::error::at;
 use super::manifest::{LAST, Manifest};
 use super::stream::{Decryptor, MAGIC, StreamError};
-use super::{BackupError, ROOTS, blocking, store};
+use super::{BackupError, ROOTS, Summary, blocking, store};
 use crate::clock::{Clock, to_millis};
 use crate::hub::identity::DataFolder;
 use crate::hub::store::{DatabaseUrl, Engine, MigrationSet, connect_writer, take_steps};
@@ -34,21 +34,12 @@ pub struct Target<'a> {
     pub clock: &'a Clock,
 }
 
-/// What was restored.
-#[derive(Debug)]
-pub struct Restored {
-    /// What the backup says about itself.
-    pub manifest: Manifest,
-    /// Where the files that were there before are now.
-    pub replaced: Option<PathBuf>,
-}
-
 /// Restores a backup. The hub must not run. Until the whole backup has been read and checked, nothing is touched.
-pub async fn restore<R: Read + Send + 'static>(
+pub async fn restore_stream<R: Read + Send + 'static>(
     input: R,
     passphrase: Option<SecretString>,
     target: &Target<'_>,
-) -> Result<Restored, BackupError> {
+) -> Result<Summary, BackupError> {
     // The lock of a running hub is refused here.
     let folder = DataFolder::open(target.folder)?;
     let foreign = !target.force && !is_empty(folder.path())?;
@@ -66,7 +57,7 @@ pub async fn restore<R: Read + Send + 'static>(
         DatabaseUrl::Sqlite(path) => into_sqlite(path, target, &unpacked).await?,
         DatabaseUrl::Postgres(_) => into_postgres(target, &unpacked).await?,
     };
-    Ok(Restored { manifest: unpacked.manifest, replaced })
+    Ok(Summary { manifest: unpacked.manifest, files: unpacked.files, replaced })
 }
 
 async fn into_sqlite(
@@ -212,7 +203,7 @@ impl Placing {
     }
 
     fn prepare(&self, unpacked: &Unpacked) -> Result<(), BackupError> {
-        if unpacked.manifest.files { self.give(&unpacked.files()) } else { Ok(()) }
+        if unpacked.manifest.files { self.give(&unpacked.files_folder()) } else { Ok(()) }
     }
 
     fn files(&self, unpacked: &Unpacked) -> Result<(), BackupError> {
@@ -221,7 +212,7 @@ impl Placing {
         }
         for root in ROOTS {
             self.clear(&self.folder.join(root))?;
-            let new = unpacked.files().join(root);
+            let new = unpacked.files_folder().join(root);
             if fs::symlink_metadata(&new).is_ok() {
                 fs::rename(&new, self.folder.join(root)).map_err(at(&new))?;
             }

@@ -5,24 +5,46 @@ use std::io::{self, BufWriter, Seek as _, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use nave_link::random::Random;
+
 use super::archive::ArchiveWriter;
 use super::error::at;
 use super::manifest::{FORMAT, Manifest, Step, Table};
 use super::stream::{Cost, Encryptor};
-use super::{BackupError, Found, Protection, ROOTS, Source, blocking, store};
+use super::{BackupError, Found, Protection, ROOTS, Summary, blocking, store};
+use crate::clock::Clock;
 use crate::hub::seal::MasterFile;
-use crate::hub::store::applied_on;
+use crate::hub::store::{Engine, MigrationSet, Store, applied_on};
+
+/// What is backed up.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The database.
+    pub store: &'a Store,
+    /// The tables that this program knows.
+    pub sets: &'a [MigrationSet],
+    /// The data folder; `None` for the database alone.
+    pub folder: Option<&'a Path>,
+    /// systemd's folder of credentials, from which the master key may come.
+    pub credentials: Option<&'a Path>,
+    /// Where rows are kept until their number is known; with room for the database.
+    pub spool: &'a Path,
+    /// Tells when the backup was made.
+    pub clock: &'a Clock,
+    /// Makes salts.
+    pub random: &'a Random,
+}
 
 /// Attempts to meet the master key at rest.
 const ATTEMPTS: u32 = 5;
 const MASTER: &str = "master.key";
 
 /// Writes a backup; gives the writer back, flushed, with what was written to it. The hub may go on working meanwhile.
-pub async fn write<W: Write + Send + 'static>(
+pub async fn write_stream<W: Write + Send + 'static>(
     source: &Source<'_>,
     protection: Protection,
     out: W,
-) -> Result<(W, Manifest), BackupError> {
+) -> Result<(W, Summary), BackupError> {
     protection.check()?;
     let (manifest, tables, master) = rows(source).await?;
     let folder = source.folder.map(Path::to_owned);
@@ -32,6 +54,7 @@ pub async fn write<W: Write + Send + 'static>(
             Some(folder) => files(folder)?,
             None => Vec::new(),
         };
+        let files = found.len() as u64 + u64::from(master.is_some());
         let contents = Contents { tables, files: found, master };
         let out = BufWriter::new(out);
         let out = match protection {
@@ -42,7 +65,7 @@ pub async fn write<W: Write + Send + 'static>(
             }
         };
         let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        Ok((out, manifest))
+        Ok((out, Summary { manifest, files, replaced: None }))
     })
     .await
 }
@@ -66,7 +89,7 @@ async fn rows(source: &Source<'_>) -> Result<(Manifest, Vec<Spooled>, Master), B
         let before = master(source)?;
         let mut snapshot = source.store.snapshot().await?;
         let engine = source.store.engine();
-        if engine == crate::hub::store::Engine::Postgres {
+        if engine == Engine::Postgres {
             // A reader's usual limit is for questions, not for whole tables.
             sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *snapshot).await?;
         }
@@ -74,6 +97,9 @@ async fn rows(source: &Source<'_>) -> Result<(Manifest, Vec<Spooled>, Master), B
         let applied = applied_on(&mut snapshot, engine).await?;
         if master(source)? != before {
             continue;
+        }
+        if applied.is_empty() {
+            return Err(BackupError::NoHub(source.store.url().to_string()));
         }
         let mut tables = Vec::new();
         for name in store::tables(&mut snapshot, engine, source.sets).await? {
@@ -83,6 +109,10 @@ async fn rows(source: &Source<'_>) -> Result<(Manifest, Vec<Spooled>, Master), B
             let mut file = out.into_inner().map_err(|error| at(source.spool)(error.into_error()))?;
             file.rewind().map_err(at(source.spool))?;
             tables.push((table, file));
+        }
+        let sealed = tables.iter().any(|(table, _): &Spooled| table.name == "data_keys" && table.rows > 0);
+        if let (true, None, Some(folder)) = (sealed, &before, source.folder) {
+            return Err(BackupError::MasterMissing(folder.join(MASTER)));
         }
         let manifest = Manifest {
             format: FORMAT,

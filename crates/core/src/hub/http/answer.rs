@@ -1,18 +1,16 @@
 //! How errors and requests are answered: one shape for every error, a request id on every answer.
 
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use tracing::Instrument as _;
+use http::{HeaderValue, StatusCode, header};
 
 use crate::api::{ErrorBody, ErrorWords};
+use crate::hub::context::Hub;
 use crate::hub::error::Error;
-use crate::id::RequestId;
-
-/// Leads from an answer to the hub's log lines.
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("nave-request-id");
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
@@ -52,15 +50,10 @@ pub fn failure(status: StatusCode, code: &str, message: &str) -> Response {
     (status, axum::Json(ErrorBody { error: words })).into_response()
 }
 
-/// Gives every request its id, and its log lines a span that carries it.
-pub(crate) async fn identify(mut request: Request<Body>, next: Next) -> Response {
-    let id = RequestId::new();
-    request.extensions_mut().insert(id);
-    let span =
-        tracing::info_span!("request", id = %id, method = %request.method(), path = request.uri().path());
-    let mut response = next.run(request).instrument(span).await;
-    let value = HeaderValue::from_str(&id.to_string()).expect("a UUID is a header value");
-    response.headers_mut().insert(REQUEST_ID, value);
+/// Counts what is answered.
+pub(crate) async fn count(State(hub): State<Arc<Hub>>, request: Request<Body>, next: Next) -> Response {
+    let response = next.run(request).await;
+    hub.metrics.answered(response.status());
     response
 }
 

@@ -19,7 +19,7 @@ use crate::hub::access::{self, Action};
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::op::Op;
-use crate::hub::{event, grants, identity, job, nodes, status, streams};
+use crate::hub::{event, grants, identity, job, nodes, seal, status, streams};
 
 /// Reading what the hub is and how it is.
 pub const STATUS: Action = Action("hub.read");
@@ -49,6 +49,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/nave/v1/events", action(event::READ), list_events)
         .get("/nave/v1/access-key", action(identity::SHOW), show_key)
         .post("/nave/v1/access-key/rotate", action(identity::ROTATE), rotate_key)
+        .post("/nave/v1/master-key/rotate", action(seal::ROTATE), rotate_master_key)
 }
 
 type Shared = State<Arc<Hub>>;
@@ -191,4 +192,8 @@ async fn show_key(op: Op, State(hub): Shared, Query(query): Query<ShowKey>) -> R
 async fn rotate_key(op: Op, State(hub): Shared, Input(request): Input<KeyRotation>) -> Result<Json<KeyText>> {
     let key = identity::rotate(&op, &hub, Duration::from_secs(request.grace_seconds)).await?;
     Ok(Json(KeyText { key: key.to_string() }))
+}
+
+async fn rotate_master_key(op: Op, State(hub): Shared) -> Result<StatusCode> {
+    hub.sealer.rotate_master(&op, &hub.bus).await.map(|()| StatusCode::NO_CONTENT)
 }

@@ -7,7 +7,7 @@ mod routes;
 mod upgrades;
 
 pub use answer::failure;
-pub(crate) use answer::{identify, not_found};
+pub(crate) use answer::{count, not_found};
 pub use extract::Input;
 pub use routes::{Access, RouteRow, Routes};
 
@@ -15,7 +15,7 @@ use super::store::MigrationSet;
 
 /// The core's own routes.
 pub fn core_routes() -> Routes {
-    upgrades::routes(api::routes(Routes::default()))
+    super::metrics::routes(upgrades::routes(api::routes(Routes::default())))
 }
 
 /// The core's own tables.

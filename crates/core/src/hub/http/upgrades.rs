@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use nave_link::pipe::Prefixed;
 
 use super::routes::{Access, Routes};
 use crate::hub::context::Hub;
@@ -39,8 +40,9 @@ async fn open_link(
     let tasks = hub.tasks.clone();
     tasks.spawn(async move {
         if let Ok(upgraded) = upgrade.await
-            && let Some(io) = edge::upgraded(upgraded)
+            && let Ok((io, early)) = edge::upgraded(upgraded)
         {
+            let io = Prefixed::new(early, io);
             link::serve(op, hub, io, exporter).await;
         }
     });
@@ -57,9 +59,9 @@ async fn open_stream(
     let tasks = hub.tasks.clone();
     tasks.spawn(async move {
         if let Ok(upgraded) = upgrade.await
-            && let Some(io) = edge::upgraded(upgraded)
+            && let Ok((io, early)) = edge::upgraded(upgraded)
         {
-            relay::bring(hub, admitted, io).await;
+            relay::bring(hub, admitted, Prefixed::new(early, io)).await;
         }
     });
     Ok(answer.map(|()| Body::empty()))

@@ -15,7 +15,7 @@ use crate::hub::context::{Hub, JoinWithAccessKey};
 use crate::hub::error::{Error, Result};
 use crate::hub::event::Event;
 use crate::hub::grants;
-use crate::hub::op::Op;
+use crate::hub::op::{Actor, Op};
 use crate::hub::store::Act;
 use crate::id::NodeId;
 
@@ -116,13 +116,18 @@ async fn redeem(
     }
     for grant in invites::grants_of(&invite)? {
         let grant = grants::resolve(act.connection(), &grant).await?;
-        grants::add(&mut act, hub, op, &row, &grant).await?;
+        grants::add(&mut act, hub, &by(op, &row), &row, &grant).await?;
     }
     let detail = json!({ "key": key, "invite": invite.id.to_string() });
-    hub.record(&mut act, op, about("node.joined", &row, detail)).await?;
+    hub.record(&mut act, &by(op, &row), about("node.joined", &row, detail)).await?;
     act.commit().await?;
     hub.wrong_keys.right(op.source);
     member(hub, row.id).await
+}
+
+/// From the moment that it proved itself worthy, what the node does is done by the node.
+fn by(op: &Op, row: &NodeRow) -> Op {
+    Op { actor: Actor::Node { id: row.id, name: row.name.clone() }, ..op.clone() }
 }
 
 fn usable(invite: Option<InviteRow>, op: &Op) -> Result<InviteRow> {
@@ -198,7 +203,7 @@ async fn join_as(
         )));
     }
     store::activate(&mut act, id, key, op.clock.now()).await?;
-    hub.record(&mut act, op, about("node.joined", &row, json!({ "key": key }))).await?;
+    hub.record(&mut act, &by(op, &row), about("node.joined", &row, json!({ "key": key }))).await?;
     act.commit().await?;
     member(hub, id).await
 }
@@ -217,13 +222,14 @@ async fn pending(
         None => {
             let row = new_node(&mut act, op, key, proof, NodeStatus::Pending).await?;
             store::add_role(&mut act, row.id, "host").await?;
-            hub.record(&mut act, op, about("node.asked_to_join", &row, json!({ "key": key }))).await?;
+            hub.record(&mut act, &by(op, &row), about("node.asked_to_join", &row, json!({ "key": key })))
+                .await?;
             row
         }
     };
     if status == NodeStatus::Active {
         store::activate(&mut act, row.id, key, op.clock.now()).await?;
-        hub.record(&mut act, op, about("node.joined", &row, json!({ "key": key }))).await?;
+        hub.record(&mut act, &by(op, &row), about("node.joined", &row, json!({ "key": key }))).await?;
     }
     act.commit().await?;
     if status == NodeStatus::Active { member(hub, row.id).await } else { Ok(Admission::Pending(row)) }

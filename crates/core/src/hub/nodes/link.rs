@@ -1,6 +1,7 @@
 //! `/link`: a node's control connection, from its first byte to its end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -168,6 +169,7 @@ where
     let peer = Peer::start(socket, Arc::clone(&answers) as Arc<dyn Handler>, limits);
     hub.presence.enter(row.id, Session::new(peer.clone(), address.clone(), report));
     tell(&hub, row.id);
+    hub.metrics.links.fetch_add(1, Ordering::Relaxed);
     tracing::info!(node = row.name, %address, "node connected");
     hub.tell_fleets(NodeHappening::Joined(row.id)).await;
     // Revoked between the decision and this moment: nobody has put it out yet.

@@ -29,7 +29,7 @@ use super::store::Store;
 use crate::clock::{Clock, to_millis};
 
 /// Putting a new master key in the place of the old one.
-pub const ROTATE: Action = Action("master_key.rotate");
+pub const ROTATE: Action = Action("key.rotate_master");
 
 /// How a sealed value begins: the version of its form, which is `s1.<data key id>.<base64url of nonce, ciphertext, tag>`.
 const VERSION: &str = "s1";
@@ -216,10 +216,10 @@ impl Sealer {
         }
         if let Some((op, bus)) = record {
             let event = Event {
-                action: "master_key.rotated",
-                object_kind: "master_key",
+                action: "key.master_rotated",
+                object_kind: "key",
                 object_id: master.newest_id().to_owned(),
-                object_name: String::new(),
+                object_name: "the master key".to_owned(),
                 detail: serde_json::json!({}),
             };
             event::record(&mut act, op, bus, event).await?;

@@ -114,7 +114,7 @@ impl FromStr for DatabaseUrl {
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sqlite(path) => write!(f, "{}", path.display()),
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
             Self::Postgres(PostgresUrl(url)) => {
                 // Put together from the harmless parts: a password can also hide among the parameters.
                 f.write_str("postgres://")?;

@@ -88,6 +88,7 @@ pub async fn open(op: &Op, hub: &Hub, open: &StreamOpen) -> Result<StreamOpened>
         hub.streams.forget(&opening.id);
         return Err(theirs(&allowed.to.name, &error));
     }
+    hub.metrics.streams.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     Ok(StreamOpened {
         stream: opening.id,
         ticket: opening.asking_ticket,

@@ -2,6 +2,7 @@
 //! TLS inside it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{HeaderMap, Response, StatusCode, header};
@@ -80,6 +81,8 @@ pub async fn bring(hub: Arc<Hub>, Admitted(admits): Admitted, half: Half) {
     live.set_relayed();
     let counts = Arc::clone(&live.counts);
     let end = pipe::join(asking, asked, counts, &live.cut).await;
+    let bytes = live.counts.forth.load(Ordering::Relaxed) + live.counts.back.load(Ordering::Relaxed);
+    hub.metrics.relayed_bytes.fetch_add(bytes, Ordering::Relaxed);
     tracing::debug!(stream = id, ?end, "a relayed stream ended");
     // Two nodes that met directly drop their connections here, maybe before the report that says so has come.
     tokio::select! {

@@ -2,7 +2,7 @@
 //! encrypted between the two, after one pasted line on each.
 
 use anyhow::{Context as _, ensure};
-use nave_testkit::need::need;
+use nave_testkit::need;
 use nave_testkit::net::{Host, Net};
 use nave_testkit::wait::until;
 use tokio::process::Command;
@@ -27,17 +27,15 @@ struct Farm {
     hub: Background,
     lab: Background,
     _service: Background,
-    _home: tempfile::TempDir,
 }
 
 /// Everything up to the laptop having joined, each line as a person would paste it.
 async fn farm() -> anyhow::Result<Farm> {
-    let home = tempfile::Builder::new().prefix("nv").tempdir()?;
-    let net = Net::new(home.path())?;
-    let hub = Background::start(&mut nave(&net.server, &["hub", "--url", "https://server:3101"]))?;
+    let net = Net::server_lab_laptop()?;
+    let hub = Background::start(&mut nave(&net.server, &["hub"]))?;
     hub.says("the hub is ready").await?;
 
-    std::fs::write(net.lab.home.join("page.txt"), SECRET)?;
+    std::fs::write(net.lab.home().join("page.txt"), SECRET)?;
     let mut python = net.lab.command("python3");
     let service = Background::start(python.args(["-u", "-m", "http.server", "8080", "--bind", "127.0.0.1"]))?;
     service.says("Serving HTTP").await?;
@@ -51,7 +49,7 @@ async fn farm() -> anyhow::Result<Farm> {
     let line =
         run(&mut nave(&net.server, &["invite", "--name", "laptop", "--open", "lab:8080"])).await?.ok()?;
     run(nave(&net.laptop, &pasted(&line)).arg("--once")).await?.ok()?;
-    Ok(Farm { net, hub, lab, _service: service, _home: home })
+    Ok(Farm { net, hub, lab, _service: service })
 }
 
 async fn forward(farm: &Farm) -> anyhow::Result<(Background, String)> {
@@ -98,13 +96,13 @@ async fn three_hosts_two_nats_one_hub() -> anyhow::Result<()> {
         return Ok(());
     }
     let farm = farm().await?;
-    let ping = |from: &Host, to: &str| {
+    let ping = |from: &Host, to: std::net::Ipv4Addr| {
         let mut ping = from.command("bash");
         let probe = format!("timeout 1 bash -c 'exec 3<>/dev/tcp/{to}/8080'");
         ping.args(["-c", &probe]);
         ping
     };
-    let direct = run(&mut ping(&farm.net.laptop, &farm.net.lab.address)).await?;
+    let direct = run(&mut ping(&farm.net.laptop, farm.net.lab.address())).await?;
     ensure!(direct.code != 0, "the laptop reaches the lab without the hub: this network proves nothing");
 
     let (_forward, address) = forward(&farm).await?;
@@ -185,7 +183,7 @@ async fn everyone_comes_back_by_themselves() -> anyhow::Result<()> {
     farm.hub.child.kill().await?;
     farm.lab.says("not connected").await?;
     farm.lab.forget();
-    farm.hub = Background::start(&mut nave(&farm.net.server, &["hub", "--url", "https://server:3101"]))?;
+    farm.hub = Background::start(&mut nave(&farm.net.server, &["hub"]))?;
     farm.lab.says("connected as lab").await?;
     let (_forward, address) = forward(&farm).await?;
     assert_eq!(fetch(&farm, &address).await?, SECRET);

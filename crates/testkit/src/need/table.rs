@@ -1,0 +1,163 @@
+//! The one table of what tests need from the machine beside the compiler. `cargo xtask test` reads this very
+//! file, to install such things or to say what must be skipped: so it uses the standard library only, and
+//! knows nothing of tests.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// One thing that a test can need.
+#[derive(Debug)]
+pub struct Need {
+    /// What tests call it.
+    pub name: &'static str,
+    /// What is done with it, for people.
+    pub purpose: &'static str,
+    /// The Debian packages that bring it.
+    pub apt: &'static [&'static str],
+    /// The programs that must be on the path.
+    programs: &'static [&'static str],
+    /// What must hold besides; the error says what is wrong.
+    check: fn() -> Result<(), String>,
+}
+
+/// Everything that a test may ask for by name.
+pub const NEEDS: &[Need] = &[
+    Need {
+        name: "netns",
+        purpose: "hosts as network namespaces, each behind a NAT of its own",
+        apt: &["hostname", "iproute2", "nftables", "util-linux"],
+        programs: &["ip", "tc", "nft", "unshare", "hostname"],
+        check: may_add_network,
+    },
+    Need {
+        name: "postgres",
+        purpose: "the store's contract on PostgreSQL",
+        apt: &["postgresql"],
+        programs: &["setpriv"],
+        check: has_initdb,
+    },
+    Need {
+        name: "mount",
+        purpose: "file systems that are full or read-only",
+        apt: &["mount"],
+        programs: &["mount", "umount"],
+        check: is_root,
+    },
+    Need {
+        name: "openssl",
+        purpose: "certificates and TLS as OpenSSL sees them",
+        apt: &["openssl"],
+        programs: &["openssl"],
+        check: nothing_else,
+    },
+    Need {
+        name: "curl",
+        purpose: "HTTPS as curl speaks it",
+        apt: &["curl"],
+        programs: &["curl"],
+        check: nothing_else,
+    },
+    Need {
+        name: "socat",
+        purpose: "plain TCP services and clients",
+        apt: &["socat"],
+        programs: &["socat"],
+        check: nothing_else,
+    },
+    Need {
+        name: "python",
+        purpose: "TLS as Python's ssl module checks it, and a small HTTP server",
+        apt: &["python3"],
+        programs: &["python3"],
+        check: nothing_else,
+    },
+    Need {
+        name: "systemd",
+        purpose: "systemd's own checks of the units",
+        apt: &["systemd"],
+        programs: &["systemd-analyze"],
+        check: nothing_else,
+    },
+    Need {
+        name: "nspawn",
+        purpose: "a booted Debian with a running systemd, to install the package in",
+        apt: &["dpkg", "mmdebstrap", "systemd-container", "util-linux"],
+        programs: &["systemd-nspawn", "mmdebstrap", "nsenter", "setpriv", "dpkg-deb"],
+        check: is_root,
+    },
+];
+
+impl Need {
+    /// Whether the machine has it; the error says what is missing.
+    pub fn present(&self) -> Result<(), String> {
+        for program in self.programs {
+            if find_program(program).is_none() {
+                return Err(format!("there is no `{program}` on the path"));
+            }
+        }
+        (self.check)()
+    }
+}
+
+/// The first executable of that name on the path.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| is_executable(program))
+}
+
+fn is_executable(program: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    program.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// The folder of PostgreSQL's server programs with the highest version, as Debian lays them out.
+pub fn postgres_programs() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    versions
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let version: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let programs = entry.path().join("bin");
+            is_executable(&programs.join("initdb")).then_some((version, programs))
+        })
+        .max()
+        .map(|(_, programs)| programs)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it stands in a table of checks that can fail")]
+fn nothing_else() -> Result<(), String> {
+    Ok(())
+}
+
+fn has_initdb() -> Result<(), String> {
+    match postgres_programs() {
+        Some(_) => Ok(()),
+        None => Err("there is no initdb below /usr/lib/postgresql".to_owned()),
+    }
+}
+
+fn is_root() -> Result<(), String> {
+    let status = std::fs::read_to_string("/proc/self/status").map_err(|why| why.to_string())?;
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .and_then(|ids| ids.split_whitespace().nth(1))
+        .ok_or("/proc/self/status names no user")?;
+    if effective == "0" { Ok(()) } else { Err("only root may do this".to_owned()) }
+}
+
+fn may_add_network() -> Result<(), String> {
+    is_root()?;
+    // Root in a container often may not; only trying tells. `unshare` leaves nothing behind.
+    let answer = Command::new("unshare")
+        .args(["--net", "ip", "link", "add", "probe", "type", "bridge"])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|why| format!("unshare could not be started: {why}"))?;
+    if answer.status.success() {
+        Ok(())
+    } else {
+        let said = String::from_utf8_lossy(&answer.stderr);
+        Err(format!("root may not make a network namespace here: {}", said.trim()))
+    }
+}

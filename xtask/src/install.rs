@@ -1,0 +1,100 @@
+//! Installs what the tests need beside the compiler, from the system's packages and with cargo, and says
+//! what. What is there already is left alone.
+
+use std::collections::BTreeSet;
+
+use anyhow::bail;
+
+use crate::cargo::{cargo, program, run};
+use crate::need::{Need, find_program};
+
+/// A program that cargo installs.
+pub(crate) struct CargoTool {
+    /// The package; cargo calls it by what follows `cargo-`.
+    package: &'static str,
+    /// The version that is installed; what is there may be newer.
+    version: [u32; 3],
+}
+
+pub(crate) const DENY: CargoTool = CargoTool { package: "cargo-deny", version: [0, 20, 2] };
+const NEXTEST: CargoTool = CargoTool { package: "cargo-nextest", version: [0, 9, 143] };
+
+pub(crate) fn everything(needs: &[Need]) -> anyhow::Result<()> {
+    system_packages(needs)?;
+    for tool in [&NEXTEST, &DENY] {
+        if version_of(tool).is_some_and(|version| version >= tool.version) {
+            continue;
+        }
+        let version = tool.version.map(|part| part.to_string()).join(".");
+        println!("installing {} {version} with cargo, which compiles it", tool.package);
+        run(&mut cargo(["install", "--locked", tool.package, "--version", &version]))?;
+    }
+    Ok(())
+}
+
+fn system_packages(needs: &[Need]) -> anyhow::Result<()> {
+    let missing: Vec<(&Need, String)> =
+        needs.iter().filter_map(|need| need.present().err().map(|why| (need, why))).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for (need, why) in &missing {
+        println!("missing: {} ({}): {why}", need.name, need.purpose);
+    }
+    let packages: BTreeSet<&str> = missing.iter().flat_map(|(need, _)| need.apt).copied().collect();
+    let packages: Vec<&str> = packages.into_iter().collect();
+    if find_program("apt-get").is_none() {
+        bail!("there is no apt-get here; install what Debian calls: {}", packages.join(" "));
+    }
+    println!("installing from the system's packages: {}", packages.join(" "));
+    run(&mut as_root(&["apt-get", "update", "--quiet"])?)?;
+    let mut install = as_root(&["apt-get", "install", "--yes", "--quiet", "--no-install-recommends"])?;
+    run(install.args(packages))?;
+    for (need, _) in missing {
+        if let Err(why) = need.present() {
+            bail!("{} is still missing after installing {}: {why}", need.name, need.apt.join(" "));
+        }
+    }
+    Ok(())
+}
+
+fn as_root(words: &[&str]) -> anyhow::Result<std::process::Command> {
+    let me = crate::cargo::read(program("id").arg("-u"))?;
+    let mut words = words.to_vec();
+    if me.trim() != "0" {
+        if find_program("sudo").is_none() {
+            bail!("`{}` needs root, and there is no sudo here", words.join(" "));
+        }
+        words.splice(0..0, ["sudo"]);
+    }
+    let mut command = program(words[0]);
+    command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
+    Ok(command)
+}
+
+/// The installed version, if any.
+pub(crate) fn version_of(tool: &CargoTool) -> Option<[u32; 3]> {
+    let subcommand = tool.package.strip_prefix("cargo-").unwrap_or(tool.package);
+    let told = cargo([subcommand, "--version"]).output().ok().filter(|told| told.status.success())?;
+    parse_version(&String::from_utf8(told.stdout).ok()?)
+}
+
+/// The version in a line like `cargo-deny 0.20.2 (…)`.
+fn parse_version(line: &str) -> Option<[u32; 3]> {
+    let word = line.split_whitespace().nth(1)?;
+    let parts: Vec<u32> = word.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    parts.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_version;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!(parse_version("cargo-deny 0.20.2\n"), Some([0, 20, 2]));
+        assert_eq!(parse_version("cargo-nextest 0.9.143 (60fa45f63 2026-08-04)"), Some([0, 9, 143]));
+        assert!(parse_version("x 0.10.0") > parse_version("x 0.9.9"));
+        assert_eq!(parse_version("error: no such command"), None);
+    }
+}
