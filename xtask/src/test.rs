@@ -49,9 +49,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         )
     });
     report.part("deny", || dependencies(nothing_skipped));
-    report.part("tests", || tests(options.full, &skip, &skipped_list, &mut closing));
     report.part("pages", || crate::docs::run(&crate::docs::Options::check()));
     report.part("doc tests", || run_to_end(&mut cargo(["test", "--workspace", "--doc", "--quiet"])));
+    report.part("tests", || tests(options.full, &skip, &skipped_list, &mut closing));
 
     println!("\n{}", report.table());
     let skipped = std::fs::read_to_string(&skipped_list).unwrap_or_default();
