@@ -268,7 +268,7 @@ async fn open_store(
 ) -> Result<Store, StartError> {
     let failed =
         |url: &DatabaseUrl, error: Error| StartError::Store { url: url.clone(), words: words(&error) };
-    let url = database_url(folder, config).map_err(|error| failed(&DatabaseUrl::in_folder(folder), error))?;
+    let url = database_url(folder, config).map_err(|error| StartError::Database(error.message()))?;
     Store::open(url.clone(), folder, &migration_sets(fleets), clock)
         .await
         .map_err(|error| failed(&url, error))

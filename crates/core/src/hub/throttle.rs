@@ -59,13 +59,7 @@ impl Throttle {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         if sources.len() >= MAX_ADDRESSES && !sources.contains_key(&source) {
-            sources.retain(|_, attempts| attempts.blocked_until > now || now - attempts.first < WINDOW);
-            let oldest = sources.iter().min_by_key(|(_, attempts)| attempts.first).map(|(source, _)| *source);
-            if sources.len() >= MAX_ADDRESSES
-                && let Some(oldest) = oldest
-            {
-                sources.remove(&oldest);
-            }
+            make_room(&mut sources, now);
         }
         let attempts = sources.entry(source).or_insert(Attempts { first: now, wrong: 0, blocked_until: now });
         // A block keeps its count alive: a patient guesser does not start afresh after each one.
@@ -87,6 +81,24 @@ impl Throttle {
             self.sources.lock().unwrap_or_else(PoisonError::into_inner).remove(&group(source));
         }
     }
+}
+
+/// Forgets who is past, and if that is not enough, the older half: room for many at once, so that a flood of new
+/// addresses does not cost a search each.
+fn make_room(sources: &mut HashMap<IpAddr, Attempts>, now: OffsetDateTime) {
+    sources.retain(|_, attempts| attempts.blocked_until > now || now - attempts.first < WINDOW);
+    if sources.len() < MAX_ADDRESSES {
+        return;
+    }
+    let mut ages: Vec<OffsetDateTime> = sources.values().map(|attempts| attempts.first).collect();
+    let middle = ages.len() / 2;
+    let middle = *ages.select_nth_unstable(middle).1;
+    let mut surplus = sources.len() / 2;
+    sources.retain(|_, attempts| {
+        let goes = surplus > 0 && attempts.first <= middle;
+        surplus -= usize::from(goes);
+        !goes
+    });
 }
 
 #[cfg(test)]
