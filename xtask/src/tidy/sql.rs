@@ -123,6 +123,7 @@ mod tests {
         assert!(told(&[file("crates/core/src/hub/store/node.rs", stray)]).is_empty());
         assert!(told(&[file("crates/boards/src/hub/store.rs", stray)]).is_empty());
         assert!(told(&[file("crates/core/tests/it/node.rs", stray)]).is_empty());
+        assert!(told(&[file("crates/testkit/src/fleet.rs", stray)]).is_empty());
     }
 
     #[test]
