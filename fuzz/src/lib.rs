@@ -1,1 +1,117 @@
-//! a
+//! Fuzz targets: what no input may break. Each takes any bytes; a panic is a finding. The kept corpus runs as a test.
+
+use nave_core::hub::config::HubConfig;
+use nave_core::hub::edge;
+use nave_core::hub::identity::TlsIdentity;
+use nave_core::node::AllowRule;
+use nave_link::access_key::AccessKey;
+use nave_link::address::{HubUrl, NodeTarget};
+use nave_link::handshake::{FromHub, FromNode};
+use nave_link::key::SecretKey;
+use nave_link::protocol::{ToHub, ToNode};
+use nave_link::rpc::Message;
+use nave_link::token::JoinToken;
+
+/// One parser at an edge.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// The name of its corpus folder.
+    pub name: &'static str,
+    /// What is tried.
+    pub run: fn(&[u8]),
+    /// Inputs to begin with.
+    pub seeds: &'static [&'static [u8]],
+}
+
+/// Every parser at an edge.
+pub const TARGETS: &[Target] = &[
+    Target { name: "access_key", run: access_key, seeds: &[b"3fa91c0d5e7b2a46+9c1e07d2b8f35a64", b"3fa91c0d5e7b2a46+k1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] },
+    Target { name: "join_token", run: join_token, seeds: &[b"nave1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAA"] },
+    Target { name: "secret_key", run: secret_key, seeds: &[b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n-----END PRIVATE KEY-----\n"] },
+    Target { name: "addresses", run: addresses, seeds: &[b"https://server:3101", b"lab:[::1]:22", b"db.local:*"] },
+    Target { name: "link_message", run: link_message, seeds: &[
+        br#"{"jsonrpc":"2.0","id":1,"method":"stream.open","params":{"node":"lab","target":"127.0.0.1:80"}}"#,
+        br#"{"jsonrpc":"2.0","method":"stream.cut","params":{"stream":"x","reason":"y"}}"#,
+        br#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"no","data":"why"}}"#,
+    ] },
+    Target { name: "handshake", run: handshake, seeds: &[
+        br#"{"say":"hello","versions":[1],"node_key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#,
+        br#"{"say":"refused","code":"token","message":"no"}"#,
+        br#"{"say":"pending","message":"wait"}"#,
+    ] },
+    Target { name: "config", run: config, seeds: &[b"listen = [\"[::]:3101\"]\n[nodes]\nheartbeat = \"10s\"\n[[listener]]\naddress = \"[::1]:1\"\nproxy_from = [\"192.0.2.0/24\"]\n"] },
+    Target { name: "proxy_header", run: proxy_header, seeds: &[b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x09\xc0\x00\x02\x01\xc7\x38\x01\xbb"] },
+    Target { name: "certificate", run: certificate, seeds: &[b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"] },
+];
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
+
+fn access_key(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    match text.parse::<AccessKey>() {
+        Ok(key) => assert_eq!(key.reveal().as_str(), text.trim(), "a key is its text"),
+        Err(error) => {
+            assert!(text.len() < 40 || !error.to_string().contains(text), "an error repeats the key")
+        }
+    }
+}
+
+fn join_token(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    if let Ok(token) = text.parse::<JoinToken>() {
+        assert_eq!(token.reveal().as_str(), text.trim(), "a token is its text");
+    }
+}
+
+fn secret_key(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    if let Ok(key) = SecretKey::from_pem(text) {
+        assert!(SecretKey::from_pem(&key.to_pem()).is_ok(), "a key survives its file");
+    }
+}
+
+fn addresses(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    if let Ok(url) = text.parse::<HubUrl>() {
+        assert_eq!(url.to_string().parse(), Ok(url), "an address survives its text");
+    }
+    if let Ok(target) = text.parse::<NodeTarget>() {
+        assert_eq!(target.to_string().parse(), Ok(target), "a target survives its text");
+    }
+    if let Ok(rule) = text.parse::<AllowRule>() {
+        assert_eq!(rule.to_string().parse(), Ok(rule), "a rule survives its text");
+    }
+}
+
+fn link_message(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    let Ok(message) = Message::parse(text) else { return };
+    assert!(Message::parse(&message.to_text()).is_ok(), "a message survives its text");
+    if let Message::Request { method, params, .. } | Message::Notice { method, params } = &message {
+        // Either understood or an error; nothing else may come of it.
+        let _ = (ToHub::parse(method, params), ToNode::parse(method, params));
+    }
+}
+
+fn handshake(bytes: &[u8]) {
+    let _ = serde_json::from_slice::<FromNode>(bytes);
+    let _ = serde_json::from_slice::<FromHub>(bytes);
+}
+
+fn config(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    if let Ok(config) = HubConfig::parse(text) {
+        let _ = (config.listeners(&[]), config.node_settings(), config.connection_limits());
+    }
+}
+
+fn proxy_header(bytes: &[u8]) {
+    let _ = edge::classify(bytes);
+    let _ = edge::proxy::parse(bytes);
+}
+
+fn certificate(bytes: &[u8]) {
+    let _ = TlsIdentity::inspect(bytes);
+}

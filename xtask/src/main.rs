@@ -43,6 +43,14 @@ enum Chore {
     Docs(docs::Options),
     /// A static binary and a Debian package of it, in target/package
     Package(package::Options),
+    /// Tries the parsers at every edge with random input
+    Fuzz {
+        /// Only this target
+        target: Option<String>,
+        /// For how many seconds each
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// The measurements of docs/performance.md; arguments go to the bench crate
     Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -56,6 +64,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(),
         Chore::Docs(options) => docs::run(&options),
         Chore::Package(options) => package::run(&options),
+        Chore::Fuzz { target, seconds } => fuzz(target, seconds),
         Chore::Bench { arguments } => bench(&arguments),
     };
     match done {
@@ -65,6 +74,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn fuzz(target: Option<String>, seconds: u64) -> anyhow::Result<()> {
+    let mut fuzz = cargo::cargo(["run", "--release", "--package", "nave-fuzz", "--"]);
+    cargo::run(fuzz.args(["--seconds", &seconds.to_string()]).args(target))
 }
 
 fn bench(arguments: &[String]) -> anyhow::Result<()> {

@@ -70,10 +70,7 @@ impl FromStr for HubUrl {
         if authority.as_str().contains('@') || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(bad());
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() {
-            return Err(bad());
-        }
+        let host = bare_host(authority.host()).ok_or_else(bad)?;
         let port = match authority
             .as_str()
             .rsplit_once(']')

@@ -47,6 +47,12 @@ pub fn mismatch_of(error: &io::Error) -> Option<&Mismatch> {
     }
 }
 
+/// Whether a TLS handshake failed because the other end does not hold the key of the certificate that it showed.
+pub fn is_forged(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+    matches!(error, Some(Error::InvalidCertificate(CertificateError::BadSignature)))
+}
+
 /// TLS 1.3 that takes any certificate: for connections on which the hub proves its key inside.
 pub fn by_key() -> Arc<ClientConfig> {
     static CONFIG: std::sync::OnceLock<Arc<ClientConfig>> = std::sync::OnceLock::new();

@@ -66,6 +66,14 @@ pub enum DialError {
         /// What was expected and what was seen.
         mismatch: Box<Mismatch>,
     },
+    /// The certificate is the right one, but whoever shows it does not hold its key.
+    #[error(
+        "{url}: whoever answers there shows a certificate whose key it does not hold: its handshake signature is wrong. Someone is in between; nothing was sent to it"
+    )]
+    Forged {
+        /// The hub's address.
+        url: HubUrl,
+    },
     /// Something answers there, but it is no Nave hub.
     #[error("{url} does not answer as a nave hub does: {problem}")]
     NotAHub {
@@ -98,7 +106,7 @@ impl DialError {
             Self::Refused { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
-            Self::WrongHub { .. } | Self::Intercepted { .. } => false,
+            Self::WrongHub { .. } | Self::Forged { .. } | Self::Intercepted { .. } => false,
         }
     }
 }
@@ -122,6 +130,7 @@ pub async fn dial(
         .map_err(|_| DialError::Timeout { url: url.clone() })?
         .map_err(|source| match certificate::mismatch_of(&source) {
             Some(mismatch) => DialError::WrongHub { url: url.clone(), mismatch: Box::new(mismatch.clone()) },
+            None if certificate::is_forged(&source) => DialError::Forged { url: url.clone() },
             None => DialError::Unreachable { url: url.clone(), source },
         })?;
     let exporter = Exporter::of(io.get_ref().1).ok_or_else(|| DialError::NotAHub {

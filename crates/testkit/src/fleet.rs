@@ -54,7 +54,6 @@ impl Fleet for TestFleet {
         MigrationSet {
             name: "testfleet",
             tables: &["testfleet_count"],
-            counters: &[],
             migrations: &[Migration { version: 1, name: "count", sqlite: TABLE, postgres: TABLE }],
         }
     }

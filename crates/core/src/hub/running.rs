@@ -21,7 +21,7 @@ use super::http::{self, RouteRow};
 use super::identity::{self, AccessKeys, DataFolder, IdentityError, TlsIdentity};
 use super::job;
 use super::nodes::Presence;
-use super::seal::Sealer;
+use super::seal::{MasterFile, SealError, Sealer};
 use super::store::{DatabaseUrl, MigrationSet, Store};
 use super::streams::Streams;
 use super::throttle::Throttle;
@@ -51,6 +51,9 @@ pub enum StartError {
     /// A certificate that TLS cannot use.
     #[error("a certificate cannot be served: {0}")]
     Tls(rustls::Error),
+    /// The master key.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// A listener.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -118,7 +121,7 @@ impl HubSetup {
                 "the certificate of identity self was replaced: the access key has a new first part; clients with the old one must be given the new one"
             );
         }
-        let sealer = Sealer::load_or_make(folder.path(), self.credentials.as_deref(), &self.random)?;
+        let master = MasterFile::find(folder.path(), self.credentials.as_deref());
         let files = IdentityFiles {
             config: self.config.clone(),
             credentials: self.credentials,
@@ -131,6 +134,7 @@ impl HubSetup {
         }
 
         let store = open_store(&self.folder, &self.config, &self.fleets, &self.clock).await?;
+        let sealer = Sealer::open(&store, master, &self.random, &self.clock).await?;
         let hub = Arc::new(Hub {
             clock: self.clock.clone(),
             random: self.random,
@@ -265,7 +269,9 @@ async fn open_store(
     let failed =
         |url: &DatabaseUrl, error: Error| StartError::Store { url: url.clone(), words: words(&error) };
     let url = database_url(folder, config).map_err(|error| failed(&DatabaseUrl::in_folder(folder), error))?;
-    Store::open(url.clone(), &migration_sets(fleets), clock).await.map_err(|error| failed(&url, error))
+    Store::open(url.clone(), folder, &migration_sets(fleets), clock)
+        .await
+        .map_err(|error| failed(&url, error))
 }
 
 /// At the start, whoever reads the error is whoever can mend it: the reason is told too.

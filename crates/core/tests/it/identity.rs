@@ -132,7 +132,9 @@ async fn refusal(change: impl FnOnce(&Path)) -> anyhow::Result<String> {
     hub.stop().await;
     change(folder.path());
     match TestHub::on(folder, TestHubSetup::default()).await {
-        Err(error @ (StartError::Identity(_) | StartError::Store { .. })) => Ok(error.to_string()),
+        Err(error @ (StartError::Identity(_) | StartError::Seal(_) | StartError::Store { .. })) => {
+            Ok(error.to_string())
+        }
         Err(other) => anyhow::bail!("another error: {other}"),
         Ok(_) => anyhow::bail!("it started"),
     }

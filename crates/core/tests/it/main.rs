@@ -1,7 +1,13 @@
-//! The core as a whole: hubs and nodes in one process, on real sockets.
+//! The core as a whole: hubs and nodes in one process, on real sockets; the store on both engines.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails has nothing better to do")]
 
 mod authorization;
+mod backup;
+mod bench;
 mod between;
 mod identity;
 mod nodes;
+mod seal;
+mod store;
 mod streams;

@@ -1,11 +1,11 @@
 //! `nave backup` and `nave restore`.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use nave_core::clock::Clock;
-use nave_core::hub::backup::{self, Summary};
+use nave_core::hub::backup::{self, Origin, Protection, Summary, Target};
 use nave_core::hub::op::{Actor, Op};
 use nave_core::hub::running::{database_url, migration_sets};
 use nave_core::hub::store::DatabaseUrl;
@@ -36,11 +36,19 @@ pub async fn write(context: &Context<'_>, args: Backup) -> anyhow::Result<()> {
         request: RequestId::new(),
         clock: Clock::system(),
     };
-    let secret = passphrase.as_ref().map(Passphrase::secret);
+    let protection = match &passphrase {
+        Some(passphrase) => Protection::Passphrase(passphrase.secret().clone()),
+        None => Protection::Plain,
+    };
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let origin = Origin {
+        folder: &context.data,
+        url: &url,
+        sets: &migration_sets(&[]),
+        credentials: credentials.as_deref(),
+    };
     let progress = crate::printer::Progress::start("writing the backup");
-    let summary =
-        backup::write(&op, &context.data, &url, &migration_sets(&[]), &args.file, secret, &Random::system())
-            .await;
+    let summary = backup::write(&op, &origin, protection, &args.file, &Random::system()).await;
     progress.finish();
     say(context, "wrote", &args.file, &summary?);
     Ok(())
@@ -49,32 +57,33 @@ pub async fn write(context: &Context<'_>, args: Backup) -> anyhow::Result<()> {
 pub async fn restore(context: &Context<'_>, args: Restore) -> anyhow::Result<()> {
     logging::start("warn");
     let url = match (&args.database, &args.config) {
-        (None, None) => None,
-        _ => Some(database(context, args.config.as_deref(), args.database)?),
+        (None, None) => DatabaseUrl::in_folder(&context.data),
+        _ => database(context, args.config.as_deref(), args.database)?,
     };
-    // A file in the data folder is made with it.
-    let url = url.filter(|url| !matches!(url, DatabaseUrl::Sqlite(path) if path.starts_with(&context.data)));
-    let encrypted = std::fs::File::open(&args.file)
-        .and_then(|mut file| {
-            let mut start = [0; 4];
-            std::io::Read::read_exact(&mut file, &mut start).map(|()| start == *b"NAVE")
-        })
-        .with_context(|| args.file.display().to_string())?;
+    let encrypted = backup::is_encrypted(&args.file)?;
     let passphrase = if encrypted { Some(passphrase(args.passphrase_file.as_deref(), false)?) } else { None };
-    let secret = passphrase.as_ref().map(Passphrase::secret);
+    let secret = passphrase.map(|passphrase| passphrase.secret().clone());
+    let target = Target {
+        folder: &context.data,
+        url: &url,
+        sets: &migration_sets(&[]),
+        force: args.force,
+        clock: &Clock::system(),
+    };
     let progress = crate::printer::Progress::start("restoring");
-    let sets = migration_sets(&[]);
-    let summary =
-        backup::restore(&args.file, secret, &context.data, url.as_ref(), &sets, args.force, &Clock::system())
-            .await;
+    let summary = backup::restore(&args.file, secret, &target).await;
     progress.finish();
-    say(context, "restored", &args.file, &summary?);
+    let summary = summary?;
+    say(context, "restored", &args.file, &summary);
+    if let Some(kept) = &summary.replaced {
+        context.printer.talk(format!("nave: what was there before is in {}", kept.display()));
+    }
     context.printer.talk("nave: start the hub as before; nodes come back by themselves");
     Ok(())
 }
 
 fn say(context: &Context<'_>, did: &str, file: &Path, summary: &Summary) {
-    let rows: u64 = summary.rows.values().sum();
+    let rows = summary.manifest.rows();
     context.printer.talk(format!("nave: {did} {}: {rows} rows, {} files", file.display(), summary.files));
 }
 

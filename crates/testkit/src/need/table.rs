@@ -37,6 +37,13 @@ pub const NEEDS: &[Need] = &[
         check: has_initdb,
     },
     Need {
+        name: "mount",
+        purpose: "file systems that are full or read-only",
+        apt: &["mount"],
+        programs: &["mount", "umount"],
+        check: is_root,
+    },
+    Need {
         name: "openssl",
         purpose: "certificates and TLS as OpenSSL sees them",
         apt: &["openssl"],

@@ -1,80 +1,238 @@
-//! The archive itself: a tar file with entries of bounded size under plain relative names.
+//! The inside of a backup: a tar archive that any `tar` lists. `manifest.json`, then `tables/<name>.jsonl`, then
+//! `files/<path in the data folder>`, and `end.json`. Which rows and files these are is decided elsewhere.
 
-use std::fs;
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Component, Path};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
 
-use nave_link::secret_file;
+use tar::{EntryType, Header};
 
-/// The largest entry, in bytes: blobs go in one piece.
-const MAX_ENTRY: u64 = 64 << 30;
+use super::error::at;
+use super::manifest::{End, FIRST, LAST, Manifest, Tally, is_table_name};
+use super::stream::StreamError;
+use super::{BackupError, ROOTS};
+
+/// Nothing that is read whole is larger, in bytes.
+const MAX_TEXT: u64 = 16 << 20;
+/// Folders below one another in `files/`.
+const MAX_DEPTH: usize = 8;
+/// What a ustar header has room for, in bytes, is a little more.
+const MAX_PATH: usize = 240;
 
 /// Writes an archive.
-pub(super) struct Writer<W: Write>(tar::Builder<W>);
+pub(super) struct ArchiveWriter<W: Write> {
+    tar: tar::Builder<W>,
+    tally: Tally,
+    created_at: u64,
+}
 
-impl<W: Write> Writer<W> {
-    pub(super) fn new(out: W) -> Self {
-        Self(tar::Builder::new(out))
+impl<W: Write> ArchiveWriter<W> {
+    pub(super) fn new(out: W, manifest: &Manifest) -> io::Result<Self> {
+        let created_at = u64::try_from(manifest.created_at.unix_timestamp()).unwrap_or_default();
+        let mut new = Self { tar: tar::Builder::new(out), tally: Tally::new(), created_at };
+        let text = serde_json::to_vec_pretty(manifest)?;
+        new.entry(FIRST, 0o600, text.len() as u64, text.as_slice())?;
+        Ok(new)
     }
 
-    pub(super) fn add(&mut self, name: &str, content: &[u8], mode: u32) -> io::Result<()> {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(mode);
-        header.set_mtime(0);
-        self.0.append_data(&mut header, name, content)
+    /// Adds an entry of exactly that size.
+    pub(super) fn entry(&mut self, name: &str, mode: u32, size: u64, content: impl Read) -> io::Result<()> {
+        self.tally.begin(name, size);
+        let tally = &mut self.tally;
+        append(&mut self.tar, name, mode, size, self.created_at, content, |part| tally.add(part))
     }
 
-    pub(super) fn finish(self) -> io::Result<W> {
-        self.0.into_inner()
+    /// Writes the last entry.
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        let text = serde_json::to_vec(&self.tally.end())?;
+        append(&mut self.tar, LAST, 0o600, text.len() as u64, self.created_at, text.as_slice(), |_| {})?;
+        self.tar.into_inner()
     }
 }
 
-/// Unpacks an archive into a new folder. Names that lead out of it, and anything but plain files, are refused.
-pub(super) fn unpack(input: impl Read, into: &Path) -> io::Result<()> {
-    let refused = |problem: String| io::Error::new(io::ErrorKind::InvalidData, problem);
-    secret_file::create_private_dir(into).map_err(io::Error::other)?;
-    let mut archive = tar::Archive::new(input);
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        let name = entry.path()?.into_owned();
-        let plain = name.components().all(|part| matches!(part, Component::Normal(_)));
-        if !plain || !entry.header().entry_type().is_file() || entry.size() > MAX_ENTRY {
-            return Err(refused(format!("its entry {} is not one of a backup", name.display())));
+fn append<W: Write>(
+    tar: &mut tar::Builder<W>,
+    name: &str,
+    mode: u32,
+    size: u64,
+    created_at: u64,
+    content: impl Read,
+    seen: impl FnMut(&[u8]),
+) -> io::Result<()> {
+    let mut header = Header::new_ustar();
+    header.set_path(name)?;
+    header.set_entry_type(EntryType::Regular);
+    header.set_mode(mode);
+    header.set_size(size);
+    header.set_mtime(created_at);
+    header.set_cksum();
+    tar.append(&header, Exactly { content, left: size, seen })
+}
+
+/// Gives as many bytes as were announced: the archive library would write a shorter file and break all that follows.
+struct Exactly<R, F> {
+    content: R,
+    left: u64,
+    seen: F,
+}
+
+impl<R: Read, F: FnMut(&[u8])> Read for Exactly<R, F> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(out.len());
+        if most == 0 {
+            return Ok(0);
         }
-        let path = into.join(&name);
-        if let Some(parent) = path.parent() {
-            secret_file::create_private_dir(parent).map_err(io::Error::other)?;
+        let given = self.content.read(&mut out[..most])?;
+        if given == 0 {
+            return Err(io::Error::other("a file became shorter while it was read: try again"));
         }
-        let mode = entry.header().mode()? & 0o700 | 0o600;
-        let open = entry.header().mode()? & 0o044;
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode | open).open(&path)?;
+        self.left -= given as u64;
+        (self.seen)(&out[..given]);
+        Ok(given)
+    }
+}
+
+/// What an archive holds, checked and laid out in a folder.
+#[derive(Debug)]
+pub(super) struct Unpacked {
+    pub(super) manifest: Manifest,
+    /// How many files of the data folder.
+    pub(super) files: u64,
+    folder: PathBuf,
+}
+
+impl Unpacked {
+    pub(super) fn table(&self, name: &str) -> PathBuf {
+        self.folder.join("tables").join(format!("{name}.jsonl"))
+    }
+
+    /// The folder that holds what shall lie in the data folder.
+    pub(super) fn files_folder(&self) -> PathBuf {
+        self.folder.join("files")
+    }
+}
+
+/// Reads a whole archive into an empty folder. Only if this succeeds is anything of it to be trusted.
+pub(super) fn unpack(mut input: impl Read, folder: &Path) -> Result<Unpacked, BackupError> {
+    let mut archive = tar::Archive::new(&mut input);
+    let mut tally = Tally::new();
+    let mut manifest: Option<Manifest> = None;
+    let mut end = None;
+    let mut files = 0;
+    // Raw: extensions of the format, of which a backup uses none, would have names of any length.
+    for entry in archive.entries()?.raw(true) {
+        let mut entry = entry.map_err(|error| broken(manifest.is_some(), error))?;
+        let name = std::str::from_utf8(&entry.path_bytes()).map(str::to_owned).unwrap_or_default();
         let size = entry.size();
-        if io::copy(&mut entry, &mut file)? != size {
-            return Err(refused(format!("its entry {} is cut off", name.display())));
+        if end.is_some() || entry.header().entry_type() != EntryType::Regular {
+            return Err(match manifest {
+                None => StreamError::NotABackup.into(),
+                Some(_) => BackupError::content(name, "it is no plain file in its place"),
+            });
+        }
+        match (&manifest, name.as_str()) {
+            (None, FIRST) => {
+                let text = text(&mut entry, &name, size)?;
+                tally.begin(&name, size);
+                tally.add(&text);
+                manifest = Some(Manifest::parse(&text)?);
+            }
+            (None, _) => return Err(StreamError::NotABackup.into()),
+            (Some(_), LAST) => end = Some(text(&mut entry, &name, size)?),
+            (Some(manifest), _) => {
+                let place = place(&name, manifest)?;
+                files += u64::from(place.starts_with("files"));
+                let mode = entry.header().mode().map_err(|error| BackupError::content(&name, &error))?;
+                tally.begin(&name, size);
+                lay_out(&mut entry, &folder.join(place), size, mode, &mut tally)?;
+            }
         }
     }
-    // Reading to the very end lets an encrypted archive prove that nothing was cut off.
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map(drop)
+    let (Some(manifest), Some(end)) = (manifest, end) else { return Err(StreamError::Truncated.into()) };
+    let end: End = serde_json::from_slice(&end).map_err(|error| BackupError::content(LAST, &error))?;
+    if end != tally.end() {
+        return Err(BackupError::content(LAST, "its checksum does not match what is inside"));
+    }
+    // To the very end, which an encrypted backup authenticates last.
+    io::copy(&mut input, &mut io::sink())?;
+    let unpacked = Unpacked { manifest, files, folder: folder.to_owned() };
+    match unpacked.manifest.tables.iter().find(|table| !unpacked.table(&table.name).exists()) {
+        Some(table) => Err(BackupError::content(&table.name, "its rows are missing")),
+        None => Ok(unpacked),
+    }
+}
+
+fn broken(begun: bool, error: io::Error) -> BackupError {
+    match BackupError::from(error) {
+        BackupError::Transfer(_) if !begun => StreamError::NotABackup.into(),
+        BackupError::Transfer(error) => BackupError::content("an entry", &error),
+        error => error,
+    }
+}
+
+/// Where an entry may go, below the folder it is laid out in.
+fn place(name: &str, manifest: &Manifest) -> Result<PathBuf, BackupError> {
+    let refused = |problem| Err(BackupError::content(format!("{name:?}"), problem));
+    if name.len() > MAX_PATH {
+        return refused("its name is too long");
+    }
+    if let Some(table) = name.strip_prefix("tables/").and_then(|rest| rest.strip_suffix(".jsonl")) {
+        let listed = is_table_name(table) && manifest.tables.iter().any(|listed| listed.name == table);
+        return if listed { Ok(PathBuf::from(name)) } else { refused("the manifest does not list it") };
+    }
+    let Some(file) = name.strip_prefix("files/") else { return refused("no backup holds such a part") };
+    // Compared as text too: the parts of a path hide doubled slashes and single dots.
+    let parts: Vec<&str> = file.split('/').collect();
+    let plain = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)))
+        && parts.iter().all(|part| !part.is_empty() && *part != "." && !part.contains('\0'));
+    match parts.first() {
+        Some(root) if plain && ROOTS.contains(root) && parts.len() <= MAX_DEPTH => Ok(PathBuf::from(name)),
+        _ => refused("it would not go where a backup's files go"),
+    }
+}
+
+fn text(entry: &mut impl Read, name: &str, size: u64) -> Result<Vec<u8>, BackupError> {
+    if size > MAX_TEXT {
+        return Err(BackupError::content(name, "it is too large"));
+    }
+    let mut text = Vec::new();
+    entry.take(size).read_to_end(&mut text)?;
+    if text.len() as u64 == size { Ok(text) } else { Err(StreamError::Truncated.into()) }
+}
+
+fn lay_out(
+    entry: &mut impl Read,
+    path: &Path,
+    size: u64,
+    mode: u32,
+    tally: &mut Tally,
+) -> Result<(), BackupError> {
+    if let Some(parent) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(at(parent))?;
+    }
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(at(path))?;
+    let mut buffer = vec![0; 64 * 1024];
+    let mut left = size;
+    while left > 0 {
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let given = entry.read(&mut buffer[..most])?;
+        if given == 0 {
+            return Err(StreamError::Truncated.into());
+        }
+        tally.add(&buffer[..given]);
+        file.write_all(&buffer[..given]).map_err(at(path))?;
+        left -= given as u64;
+    }
+    finish(&file, mode).map_err(at(path))
+}
+
+/// Never a mode by which others could write, or that runs with rights of its own.
+fn finish(file: &File, mode: u32) -> io::Result<()> {
+    file.set_permissions(PermissionsExt::from_mode(mode & 0o755 | 0o400))?;
+    file.sync_all()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_archive_cannot_write_outside_its_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut builder = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_gnu();
-        header.set_size(4);
-        header.set_mode(0o644);
-        header.as_gnu_mut().unwrap().name[..9].copy_from_slice(b"../escape");
-        header.set_cksum();
-        builder.append(&header, b"evil".as_slice()).unwrap();
-        let bytes = builder.into_inner().unwrap();
-        assert!(unpack(bytes.as_slice(), &folder.path().join("in")).is_err());
-        assert!(!folder.path().join("escape").exists());
-    }
-}
+mod tests;

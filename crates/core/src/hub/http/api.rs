@@ -195,5 +195,5 @@ async fn rotate_key(op: Op, State(hub): Shared, Input(request): Input<KeyRotatio
 }
 
 async fn rotate_master_key(op: Op, State(hub): Shared) -> Result<StatusCode> {
-    seal::rotate_master(&op, &hub).await.map(|_| StatusCode::NO_CONTENT)
+    hub.sealer.rotate_master(&op, &hub.bus).await.map(|()| StatusCode::NO_CONTENT)
 }

@@ -31,7 +31,6 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         "events",
         "data_keys",
     ],
-    counters: &[("events", "id")],
     migrations: &[super::store::Migration {
         version: 1,
         name: "ground floor",

@@ -33,6 +33,14 @@ pub struct TlsIdentity {
 }
 
 impl TlsIdentity {
+    /// Reads the validity and the names of the first certificate in a PEM text.
+    pub fn inspect(pem: &[u8]) -> Result<(OffsetDateTime, OffsetDateTime, Vec<String>), IdentityError> {
+        let path = Path::new("certificate");
+        let certificate = CertificateDer::from_pem_slice(pem)
+            .map_err(|error| IdentityError::unusable(path, format!("no certificate in PEM ({error})")))?;
+        read_leaf(path, &certificate)
+    }
+
     /// Reads a pair of PEM files: the certificate with its chain, the leaf first, and the private key. `credentials` is
     /// systemd's folder of credentials, if there is one.
     pub fn load(

@@ -1,94 +1,139 @@
-//! The master key's file: a line a key, its id and the key in base64url, the present one first.
+//! The master key's file: one key a line, 43 characters of base64url each, the newest first. More than one only while
+//! a rotation is under way. What is wrapped under them is not kept here.
 
-use std::path::Path;
+use std::path::PathBuf;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nave_link::random::Random;
-use nave_link::secret_file::{self, SecretFileError};
+use nave_link::secret_file;
+use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
-use crate::hub::identity::IdentityError;
+use super::SealError;
+use super::cipher::Key;
+use super::store::DataKey;
 
-type Key = Zeroizing<[u8; 32]>;
+/// Name of the file, in the data folder or among systemd's credentials.
+pub(super) const NAME: &str = "master.key";
+/// More lines than any rotation leaves.
+const MAX_KEYS: usize = 16;
 
-/// The present master key, and while it is being replaced, the one before.
-pub(super) struct MasterKeys(Vec<(String, Key)>);
+/// Where the master key is.
+#[derive(Clone, Debug)]
+pub struct MasterFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// It is a credential that the hub cannot replace, and that systemd guards in the place of its mode.
+    pub read_only: bool,
+}
+
+/// The master keys, newest first; never empty.
+pub(super) struct MasterKeys {
+    file: MasterFile,
+    keys: Vec<(String, Key)>,
+}
 
 impl MasterKeys {
-    pub(super) fn load_or_make(
-        path: &Path,
-        credentials: Option<&Path>,
-        random: &Random,
-    ) -> Result<Self, IdentityError> {
-        match secret_file::read_private(path, credentials) {
-            Ok(text) => Self::parse(&text).ok_or_else(|| IdentityError::Unusable {
-                path: path.to_owned(),
-                problem: "it is damaged: restore it from a backup; without it the sealed values in the database are lost".to_owned(),
-            }),
-            Err(error) if error.is_missing() => {
-                let mut keys = Self(Vec::new());
-                keys.put_first(random);
-                secret_file::create(path, keys.text().as_bytes(), 0o600)?;
-                Ok(keys)
+    /// Reads the file; `None` if there is none.
+    pub(super) fn load(file: &MasterFile) -> Result<Option<Self>, SealError> {
+        let credentials = file.path.parent().filter(|_| file.read_only);
+        let text = match secret_file::read_private(&file.path, credentials) {
+            Ok(text) => text,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let format = |line| SealError::Format { path: file.path.clone(), line };
+        let mut keys = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let mut raw = Zeroizing::new([0; 32]);
+            match URL_SAFE_NO_PAD.decode_slice(line.trim(), raw.as_mut()) {
+                Ok(32) if index < MAX_KEYS => keys.push(named(Key::new(raw))),
+                _ => return Err(format(index + 1)),
             }
-            Err(error) => Err(error.into()),
         }
+        if keys.is_empty() {
+            return Err(format(1));
+        }
+        Ok(Some(Self { file: file.clone(), keys }))
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        let line = |line: &str| {
-            let (id, key) = line.split_once(' ')?;
-            let key = Zeroizing::new(URL_SAFE_NO_PAD.decode(key).ok()?);
-            Some((id.to_owned(), Zeroizing::new(<[u8; 32]>::try_from(key.as_slice()).ok()?)))
-        };
-        let keys: Vec<_> = text.lines().map(line).collect::<Option<_>>()?;
-        (!keys.is_empty()).then_some(Self(keys))
+    /// Makes the first key and its file.
+    pub(super) fn create(file: MasterFile, random: &Random) -> Result<Self, SealError> {
+        let new = Self { file, keys: vec![named(Key::generate(random))] };
+        secret_file::create(&new.file.path, new.text().as_bytes(), 0o600)?;
+        Ok(new)
+    }
+
+    /// Puts a new key before the others, in the file too.
+    pub(super) fn add(&mut self, random: &Random) -> Result<(), SealError> {
+        self.keys.insert(0, named(Key::generate(random)));
+        let written = self.write();
+        if written.is_err() {
+            self.keys.remove(0);
+        }
+        written
+    }
+
+    /// Keeps only the newest, in the file too.
+    pub(super) fn forget_old_keys(&mut self) -> Result<(), SealError> {
+        self.keys.truncate(1);
+        self.write()
+    }
+
+    fn write(&self) -> Result<(), SealError> {
+        Ok(secret_file::replace(&self.file.path, self.text().as_bytes(), 0o600)?)
     }
 
     fn text(&self) -> Zeroizing<String> {
-        let line = |(id, key): &(String, Key)| format!("{id} {}\n", URL_SAFE_NO_PAD.encode(key.as_slice()));
-        Zeroizing::new(self.0.iter().map(line).collect())
+        let mut text = Zeroizing::new(String::with_capacity(self.keys.len() * 44));
+        for (_, key) in &self.keys {
+            URL_SAFE_NO_PAD.encode_string(key.raw(), &mut text);
+            text.push('\n');
+        }
+        text
     }
 
-    pub(super) fn save(&self, path: &Path) -> Result<(), SecretFileError> {
-        secret_file::replace(path, self.text().as_bytes(), 0o600)
+    pub(super) fn file(&self) -> &MasterFile {
+        &self.file
     }
 
-    pub(super) fn put_first(&mut self, random: &Random) {
-        self.0.insert(0, (hex::encode(random.bytes::<6>()), Zeroizing::new(random.bytes())));
+    pub(super) fn newest_id(&self) -> &str {
+        &self.keys[0].0
     }
 
-    pub(super) fn keep_only_first(&mut self) {
-        self.0.truncate(1);
+    pub(super) fn holds_old_keys(&self) -> bool {
+        self.keys.len() > 1
     }
 
-    pub(super) fn current(&self) -> (&str, &[u8; 32]) {
-        let (id, key) = self.0.first().expect("there is always a present key");
-        (id, key)
+    /// A data key under the newest master key.
+    pub(super) fn wrap(&self, random: &Random, id: &str, data_key: &Key) -> String {
+        self.keys[0].1.seal(random, &place(id), data_key.raw())
     }
 
-    pub(super) fn by_id(&self, id: &str) -> Option<&[u8; 32]> {
-        self.0.iter().find(|(known, _)| known == id).map(|(_, key)| &**key)
+    /// The reverse, under whichever master key it was wrapped.
+    pub(super) fn unwrap(&self, row: &DataKey) -> Result<Key, SealError> {
+        let (_, master) = self
+            .keys
+            .iter()
+            .find(|(id, _)| *id == row.master_id)
+            .ok_or_else(|| SealError::Wrong { path: self.file.path.clone(), id: row.master_id.clone() })?;
+        let damaged = || SealError::Damaged { what: place(&row.id) };
+        let raw = master.unseal(&place(&row.id), &row.wrapped).ok_or_else(damaged)?;
+        let raw: [u8; 32] = raw.expose_secret().try_into().map_err(|_| damaged())?;
+        Ok(Key::new(Zeroizing::new(raw)))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn place(id: &str) -> String {
+    format!("data_keys/wrapped/{id}")
+}
 
-    #[test]
-    fn the_file_keeps_its_keys_and_their_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, random) = (folder.path().join("master.key"), Random::seeded(1));
-        let mut keys = MasterKeys::load_or_make(&path, None, &random).unwrap();
-        let first = keys.current().0.to_owned();
-        keys.put_first(&random);
-        keys.save(&path).unwrap();
-        let again = MasterKeys::load_or_make(&path, None, &random).unwrap();
-        assert_ne!(again.current().0, first);
-        assert!(again.by_id(&first).is_some());
-        std::fs::write(&path, "damaged\n").unwrap();
-        assert!(MasterKeys::load_or_make(&path, None, &random).is_err(), "never replaced silently");
-    }
+/// A key's id is the start of a hash of it: it names the key and tells nothing about it.
+fn named(key: Key) -> (String, Key) {
+    let mut labelled = Zeroizing::new([0; 48]);
+    labelled[..16].copy_from_slice(b"nave-master-id/1");
+    labelled[16..].copy_from_slice(key.raw());
+    (hex::encode(&digest(&SHA256, labelled.as_ref()).as_ref()[..8]), key)
 }

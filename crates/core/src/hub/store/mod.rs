@@ -1,138 +1,122 @@
-//! The hub's memory: one database, SQLite in the data folder or PostgreSQL. There is one writer a hub, on both
-//! engines: acts take turns inside a transaction that is committed as soon as everyone who was waiting when it
-//! began has had a turn, so that one durable commit serves them all. What the tables mean is not known here.
+//! The hub's memory: one database, SQLite in the data folder or PostgreSQL, behind one set of statements. Reading,
+//! writing in groups, migrating. What the tables mean is not known here: statements stand in the `store` module of
+//! whoever owns the table.
+//!
+//! Rules for statements: placeholders are `$1`, `$2`, …; ids are text, times are milliseconds in a BIGINT
+//! ([`crate::clock::to_millis`]), truth values are a BIGINT of 0 or 1, lists and maps are JSON as text. These four are
+//! what both engines and the driver agree on (PostgreSQL's sum of BIGINTs has to be cast back to BIGINT).
 
 mod act;
+mod connect;
 mod error;
 mod migrate;
 mod url;
+mod writer;
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::any::AnyPoolOptions;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _};
-use tokio::sync::{Mutex, Notify};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use sqlx::{Any, AnyPool, Transaction};
 
-pub use act::Act;
-pub use error::{StoreError, is_unique_violation};
-pub use migrate::{Applied, Migration, MigrationSet, applied, bring_up_to_date};
-pub use url::{DatabaseUrl, Engine};
-
+pub use self::act::Act;
+pub(super) use self::connect::connect_writer;
+pub use self::error::{StoreError, is_unique_violation};
+pub use self::migrate::{Applied, Migration, MigrationSet, applied};
+pub(super) use self::migrate::{applied_on, take_steps};
+pub use self::url::{DatabaseUrl, Engine, PostgresUrl};
+use self::writer::Writer;
 use super::error::Result;
-use act::Slot;
-
-/// How long to wait for a connection before the database counts as unavailable.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// What every connection is told first. SQLite: wait for a lock instead of failing, and do not answer before the
-/// write-ahead log is on the disk.
-const SQLITE_SETUP: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY";
-const POSTGRES_SETUP: &str = "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'; \
-     SET client_min_messages = warning";
+use crate::clock::Clock;
 
 /// A connection from the pool of readers.
 pub type Reader = PoolConnection<Any>;
 
+/// A connection from that pool, inside a transaction that reads.
+pub type Snapshot = Transaction<'static, Any>;
+
 /// The hub's database. Cloning it is cheap.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<Shared>);
 
-struct Inner {
+struct Shared {
     url: DatabaseUrl,
-    writer: Arc<Mutex<Slot>>,
-    group_opened: Arc<Notify>,
+    writer: Arc<Writer>,
     readers: AnyPool,
-    _stop_committer: DropGuard,
+}
+
+/// How much was written since the store was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteCounts {
+    /// Acts that are durable.
+    pub acts: u64,
+    /// Commits that made them so; fewer, since acts share them.
+    pub commits: u64,
 }
 
 impl Store {
-    /// Opens the database and brings its schema up to date.
-    pub async fn open(url: DatabaseUrl, sets: &[MigrationSet], clock: &crate::clock::Clock) -> Result<Self> {
+    /// Opens the database, makes it if it is new, and brings its schema up to date; a copy from before goes to a folder
+    /// in the data folder.
+    pub async fn open(url: DatabaseUrl, folder: &Path, sets: &[MigrationSet], clock: &Clock) -> Result<Self> {
         let store = Self::connect(url).await?;
-        bring_up_to_date(&store, sets, clock).await?;
+        migrate::run(&store, folder, sets, clock).await?;
         Ok(store)
     }
 
     /// Opens the database as it is.
     pub async fn connect(url: DatabaseUrl) -> Result<Self> {
-        sqlx::any::install_default_drivers();
-        url.prepare()?;
-        let engine = url.engine();
-        let readers = AnyPoolOptions::new()
-            .max_connections(4)
-            .min_connections(0)
-            .acquire_timeout(CONNECT_TIMEOUT)
-            .after_connect(move |connection, _| Box::pin(set_up(connection, engine)))
-            .connect_lazy(&url.connect_text())
-            .map_err(error::map)?;
-        let stop = CancellationToken::new();
-        let writer = Arc::new(Mutex::new(Slot::default()));
-        let group_opened = Arc::new(Notify::new());
-        tokio::spawn(act::commit_groups(Arc::clone(&writer), Arc::clone(&group_opened), stop.clone()));
-        let inner = Inner { url, writer, group_opened, readers, _stop_committer: stop.drop_guard() };
-        let store = Self(Arc::new(inner));
-        // The first connection says at once whether the database can be used at all.
-        drop(store.read().await?);
+        if let DatabaseUrl::Sqlite(path) = &url {
+            connect::prepare_file(path).map_err(|source| StoreError::File { path: path.clone(), source })?;
+        }
+        let readers = connect::readers(&url)?;
+        let store = Self(Arc::new(Shared { writer: Writer::new(url.clone()), url, readers }));
+        // The first connection says at once whether the database can be used at all, and the writer's says why not.
+        store.0.writer.connect().await?;
         Ok(store)
     }
 
-    /// Which engine it is.
-    pub fn engine(&self) -> Engine {
-        self.0.url.engine()
+    /// Waits for a turn to write.
+    ///
+    /// # Errors
+    ///
+    /// [`super::error::Error::Unavailable`] when the database cannot be written at the moment.
+    pub async fn begin(&self) -> Result<Act> {
+        Ok(Act::new(self.0.writer.begin().await?, self.engine()))
     }
 
-    /// Where the database is.
-    pub fn url(&self) -> &DatabaseUrl {
-        &self.0.url
-    }
-
-    /// A connection for reading.
+    /// A connection that reads what is durable. Each statement sees the newest state.
     pub async fn read(&self) -> Result<Reader> {
-        Ok(self.0.readers.acquire().await.map_err(error::map)?)
+        Ok(self.0.readers.acquire().await?)
     }
 
-    /// A connection on which every read sees the same moment; end it by dropping it.
-    pub async fn snapshot(&self) -> Result<sqlx::Transaction<'static, Any>> {
+    /// A connection whose statements all see the database as it was at the first of them; end it by dropping it.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
         let begin = match self.engine() {
             Engine::Sqlite => "BEGIN DEFERRED",
             Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        Ok(self.0.readers.begin_with(begin).await.map_err(error::map)?)
+        Ok(self.0.readers.begin_with(begin).await?)
     }
 
-    /// Takes a turn to write. Waits until it comes.
-    pub async fn begin(&self) -> Result<Act> {
-        let slot = Arc::clone(&self.0.writer).lock_owned().await;
-        Act::begin(slot, &self.0.url, &self.0.group_opened).await
+    /// Which engine it is, for the few statements that differ.
+    pub fn engine(&self) -> Engine {
+        self.0.url.engine()
     }
 
-    /// Ends every connection.
+    /// Where it is; its text forms hold no password.
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.0.url
+    }
+
+    /// How much was written so far.
+    pub fn write_counts(&self) -> WriteCounts {
+        let (acts, commits) = self.0.writer.counts();
+        WriteCounts { acts, commits }
+    }
+
+    /// Commits what is under way and ends every connection; later calls fail.
     pub async fn close(&self) {
         self.0.readers.close().await;
-        self.0.writer.lock().await.disconnect().await;
+        self.0.writer.close().await;
     }
-}
-
-/// The writer's own connection.
-async fn connect_writer(url: &DatabaseUrl) -> Result<AnyConnection> {
-    let connect = async {
-        let mut connection = AnyConnection::connect(&url.connect_text()).await?;
-        set_up(&mut connection, url.engine()).await?;
-        Ok(connection)
-    };
-    match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
-        Ok(connected) => connected.map_err(|error| error::map(error).into()),
-        Err(_) => Err(error::map(sqlx::Error::PoolTimedOut).into()),
-    }
-}
-
-async fn set_up(connection: &mut AnyConnection, engine: Engine) -> sqlx::Result<()> {
-    let setup = match engine {
-        Engine::Sqlite => SQLITE_SETUP,
-        Engine::Postgres => POSTGRES_SETUP,
-    };
-    connection.execute(sqlx::raw_sql(setup)).await.map(drop)
 }

@@ -1,13 +1,16 @@
-//! Where the database is: a file in the data folder, or a PostgreSQL server over TCP or a Unix socket.
+//! Where the database is. Connecting to it is [`super::connect`]'s.
 
-use std::fmt;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fmt::{self, Write as _};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
 
-use crate::hub::error::{Error, Result};
+use crate::hub::error::Error;
+
+/// Name of the SQLite file in the data folder.
+const SQLITE_FILE: &str = "hub.sqlite";
 
 /// The engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,19 +21,24 @@ pub enum Engine {
     Postgres,
 }
 
-/// Where the database is. It does not print a password.
-#[derive(Clone)]
+/// Where the database is. Neither of its text forms holds a password.
+#[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
-    /// SQLite, in this file.
+    /// A SQLite file, by absolute path.
     Sqlite(PathBuf),
-    /// PostgreSQL: `postgres://USER:PASSWORD@HOST:PORT/NAME`, or `postgres:///NAME?host=/run/postgresql`.
-    Postgres(SecretString),
+    /// A PostgreSQL server, over TCP or a Unix socket.
+    Postgres(PostgresUrl),
 }
 
+/// `postgres://[user[:password]@][host][:port][/database][?parameters]`, as libpq reads it; a Unix socket is given as
+/// `?host=/run/postgresql` or as a percent-encoded host.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl(Url);
+
 impl DatabaseUrl {
-    /// The default: a file in the data folder.
+    /// The SQLite file of a data folder: what a hub uses unless told otherwise.
     pub fn in_folder(folder: &Path) -> Self {
-        Self::Sqlite(folder.join("hub.sqlite"))
+        Self::Sqlite(folder.join(SQLITE_FILE))
     }
 
     /// Which engine it is.
@@ -41,48 +49,65 @@ impl DatabaseUrl {
         }
     }
 
-    /// Makes the file with its mode before SQLite would make it with another.
-    pub(super) fn prepare(&self) -> Result<()> {
-        let Self::Sqlite(path) = self else { return Ok(()) };
-        let open = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-        open.map(drop).map_err(|source| Error::Unavailable {
-            what: "the database",
-            source: format!("{}: {source}", path.display()).into(),
-        })
-    }
-
-    /// What the database library is given.
-    pub(super) fn connect_text(&self) -> String {
+    /// What the driver is given. Holds the password.
+    pub(super) fn to_driver_url(&self) -> String {
         match self {
             Self::Sqlite(path) => {
-                // The library decodes percent signs, so that any path must be encoded first.
-                let mut url = "sqlite://".to_owned();
+                let mut text = "sqlite://".to_owned();
                 for byte in path.as_os_str().as_encoded_bytes() {
                     match byte {
-                        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
-                            url.push(char::from(*byte));
+                        b'/' | b'-' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                            text.push(char::from(*byte));
                         }
-                        _ => url.push_str(&format!("%{byte:02X}")),
+                        byte => write!(text, "%{byte:02X}").expect("a String takes any text"),
                     }
                 }
-                url
+                text
             }
-            Self::Postgres(url) => url.expose_secret().to_owned(),
+            Self::Postgres(PostgresUrl(url)) => {
+                let mut url = url.clone();
+                let said = |name: &str| url.query_pairs().any(|(key, _)| key == name);
+                if is_remote(&url) && !said("sslmode") && !said("ssl-mode") {
+                    // The driver's own default falls back to plain text without a word.
+                    url.query_pairs_mut().append_pair("sslmode", "verify-full");
+                }
+                url.into()
+            }
         }
     }
+}
+
+fn is_remote(url: &Url) -> bool {
+    let given = url
+        .query_pairs()
+        .filter(|(key, _)| key == "host" || key == "hostaddr")
+        .last()
+        .map(|(_, value)| value.into_owned());
+    let host = given.or_else(|| url.host_str().map(str::to_owned)).unwrap_or_default();
+    let socket = host.starts_with('/') || host.starts_with("%2F") || host.starts_with("%2f");
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    !(host.is_empty() || socket || host == "localhost" || address.is_ok_and(|address| address.is_loopback()))
 }
 
 impl FromStr for DatabaseUrl {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self> {
+    fn from_str(text: &str) -> Result<Self, Error> {
+        // The text may hold a password, so no error repeats it.
+        let invalid = |problem: &str| Error::invalid("database", problem);
         if let Some(path) = text.strip_prefix("sqlite://") {
-            return Ok(Self::Sqlite(path.into()));
+            return match PathBuf::from(path) {
+                path if path.is_absolute() => Ok(Self::Sqlite(path)),
+                _ => Err(invalid("it must name an absolute path after sqlite://")),
+            };
         }
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Self::Postgres(SecretString::from(text.to_owned())));
+        let url = Url::parse(text).map_err(|error| {
+            invalid(&format!("it is no URL ({error}); it looks like postgres://USER@HOST/NAME"))
+        })?;
+        match url.scheme() {
+            "postgres" | "postgresql" => Ok(Self::Postgres(PostgresUrl(url))),
+            _ => Err(invalid("it must begin with postgres:// (or sqlite:///PATH)")),
         }
-        Err(Error::invalid("database", "it must begin with postgres:// (or sqlite:///PATH)"))
     }
 }
 
@@ -90,11 +115,20 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
-            Self::Postgres(url) => {
-                let url = url.expose_secret();
-                match (url.split_once("://"), url.rsplit_once('@')) {
-                    (Some((scheme, _)), Some((_, rest))) => write!(f, "{scheme}://…@{rest}"),
-                    _ => f.write_str(url.split('?').next().unwrap_or_default()),
+            Self::Postgres(PostgresUrl(url)) => {
+                // Put together from the harmless parts: a password can also hide among the parameters.
+                f.write_str("postgres://")?;
+                if !url.username().is_empty() {
+                    write!(f, "{}@", url.username())?;
+                }
+                f.write_str(url.host_str().unwrap_or_default())?;
+                if let Some(port) = url.port() {
+                    write!(f, ":{port}")?;
+                }
+                f.write_str(url.path())?;
+                match url.query_pairs().find(|(key, _)| key == "host") {
+                    Some((_, host)) => write!(f, "?host={host}"),
+                    None => Ok(()),
                 }
             }
         }
@@ -104,5 +138,58 @@ impl fmt::Display for DatabaseUrl {
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DatabaseUrl({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> DatabaseUrl {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn no_text_form_holds_a_password() {
+        for text in [
+            "postgres://nave:hunter2@db.example:5433/nave?sslmode=require",
+            "postgres://nave@db.example/nave?password=hunter2",
+            "postgresql:///nave?host=/run/postgresql&user=nave&password=hunter2",
+        ] {
+            let url = parse(text);
+            assert!(!format!("{url} {url:?}").contains("hunter2"), "{url}");
+        }
+        assert_eq!(parse("postgres://a:b@h:1/d?password=c").to_string(), "postgres://a@h:1/d");
+        assert_eq!(parse("postgres:///d?host=/run/pg").to_string(), "postgres:///d?host=/run/pg");
+    }
+
+    #[test]
+    fn a_server_elsewhere_must_prove_itself_unless_the_url_says_otherwise() {
+        for (text, verified) in [
+            ("postgres://nave@db.example/nave", true),
+            ("postgres://nave@10.0.0.5/nave", true),
+            ("postgres://nave@localhost/nave?host=10.0.0.5", true),
+            ("postgres://nave@db.example/nave?sslmode=disable", false),
+            ("postgres://nave@localhost/nave", false),
+            ("postgres://nave@[::1]/nave", false),
+            ("postgres:///nave?host=/run/postgresql", false),
+            ("postgres://nave@%2Frun%2Fpostgresql/nave", false),
+        ] {
+            assert_eq!(parse(text).to_driver_url().contains("verify-full"), verified, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused_without_repeating_it() {
+        for text in ["", "nave.db", "mysql://u:hunter2@h/d", "sqlite://relative", "postgres://[hunter2"] {
+            let error = text.parse::<DatabaseUrl>().unwrap_err().to_string();
+            assert!(!error.contains("hunter2") && error.starts_with("database: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn any_path_survives_the_way_to_the_driver() {
+        let url = DatabaseUrl::Sqlite("/tmp/a b/ü#?%41.db".into());
+        assert_eq!(url.to_driver_url(), "sqlite:///tmp/a%20b/%C3%BC%23%3F%2541.db");
     }
 }
