@@ -54,8 +54,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         // With the quicker profile: these tests are about the package, not about speed.
         report.part("package", || package::build("dev").map(drop));
     }
-    let skip = what_to_skip(nothing_skipped)?;
-    report.part("tests", || tests(options.full, &skip, &skipped_list, &mut closing));
+    report.part("tests", || {
+        let skip = what_to_skip(nothing_skipped)?;
+        tests(options.full, &skip, &skipped_list, &mut closing)
+    });
 
     println!("\n{}", report.table());
     let skipped = std::fs::read_to_string(&skipped_list).unwrap_or_default();

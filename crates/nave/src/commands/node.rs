@@ -136,7 +136,7 @@ async fn stay(context: &Context<'_>, joined: Joined) -> anyhow::Result<()> {
     let mut run = tokio::spawn(async move { running.run().await });
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let watchdog = sd_notify::watchdog_enabled();
-    let mut beat = tokio::time::interval(watchdog.map_or(Duration::from_secs(3600), |every| every / 2));
+    let mut beat = tokio::time::interval(watchdog.map_or(Duration::from_hours(1), |every| every / 2));
     loop {
         tokio::select! {
             outcome = &mut run => return Ok(outcome??),
