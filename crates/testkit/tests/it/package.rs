@@ -29,8 +29,8 @@ fn package() -> anyhow::Result<PathBuf> {
 /// A machine with the package installed, on the network of `host`, where the hub calls itself `https://server`.
 async fn install(host: &Host) -> anyhow::Result<Machine> {
     let machine = Machine::boot_on(host).await?;
-    machine.put(&package()?, "/root/nave.deb")?;
-    machine.read("dpkg --install /root/nave.deb").await?;
+    machine.put(&package()?, "/opt/nave.deb")?;
+    machine.read("dpkg --install /opt/nave.deb").await?;
     machine.write("/etc/nave/hub.toml", "url = \"https://server\"\n", 0o644)?;
     Ok(machine)
 }
