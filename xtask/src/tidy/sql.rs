@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{File, Finding, source};
 
 /// How a statement begins, in the capitals that this project writes SQL in.
-const OPENINGS: [&str; 9] = [
+const OPENINGS: [&str; 10] = [
     "SELECT ",
     "INSERT INTO ",
     "UPDATE ",
@@ -15,6 +15,7 @@ const OPENINGS: [&str; 9] = [
     "DROP TABLE ",
     "WITH RECURSIVE ",
     "PRAGMA ",
+    "SET LOCAL ",
 ];
 /// Calls that take SQL, whatever they are given.
 const CALLS: [&str; 6] =
