@@ -37,7 +37,7 @@ const MANUAL: &str = "usr/share/man/man1";
 
 /// Lays the tree below `out` and packs it; gives the package's path.
 pub(crate) fn build(binary: &Path, out: &Path) -> anyhow::Result<PathBuf> {
-    let tree = out.join("deb");
+    let tree = out.join("tree");
     if tree.exists() {
         fs::remove_dir_all(&tree).with_context(|| format!("removing {}", tree.display()))?;
     }
@@ -86,11 +86,11 @@ fn put(tree: &Path, to: &str, content: &[u8], mode: u32) -> anyhow::Result<()> {
 fn manual_pages(binary: &Path, tree: &Path) -> anyhow::Result<()> {
     let folder = tree.join(MANUAL);
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    run(program(binary).args(["man", "--out"]).arg(&folder))?;
+    run(program(binary).args(["man", "--into"]).arg(&folder))?;
     let pages: Vec<PathBuf> =
         fs::read_dir(&folder)?.map(|page| Ok(page?.path())).collect::<std::io::Result<_>>()?;
     if pages.is_empty() {
-        bail!("`nave man --out` wrote no page");
+        bail!("`nave man --into` wrote no page");
     }
     run(program("gzip").args(["--best", "--no-name"]).args(pages))
 }

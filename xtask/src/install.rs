@@ -33,8 +33,11 @@ pub(crate) fn everything(needs: &[Need]) -> anyhow::Result<()> {
 }
 
 fn system_packages(needs: &[Need]) -> anyhow::Result<()> {
-    let missing: Vec<(&Need, String)> =
-        needs.iter().filter_map(|need| need.present().err().map(|why| (need, why))).collect();
+    let missing: Vec<(&Need, String)> = needs
+        .iter()
+        .filter(|need| !need.apt.is_empty())
+        .filter_map(|need| need.present().err().map(|why| (need, why)))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }

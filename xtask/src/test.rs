@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use crate::cargo::{self, Workspace, cargo, run as run_to_end};
 use crate::need::NEEDS;
 use crate::report::Report;
-use crate::{install, tidy};
+use crate::{install, package, tidy};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -32,7 +32,6 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         report.part("install", || install::everything(NEEDS));
     }
     let nothing_skipped = options.install || std::env::var_os("CI").is_some_and(|value| !value.is_empty());
-    let skip = what_to_skip(nothing_skipped)?;
     let skipped_list = cargo::target()?.join("skipped-tests");
     let mut closing = None;
 
@@ -51,7 +50,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     report.part("deny", || dependencies(nothing_skipped));
     report.part("pages", || crate::docs::run(&crate::docs::Options::check()));
     report.part("doc tests", || run_to_end(&mut cargo(["test", "--workspace", "--doc", "--quiet"])));
-    report.part("tests", || tests(options.full, &skip, &skipped_list, &mut closing));
+    if nothing_skipped || can_boot_machines() {
+        // With the quicker profile: these tests are about the package, not about speed.
+        report.part("package", || package::build("dev").map(drop));
+    }
+    report.part("tests", || {
+        let skip = what_to_skip(nothing_skipped)?;
+        tests(options.full, &skip, &skipped_list, &mut closing)
+    });
 
     println!("\n{}", report.table());
     let skipped = std::fs::read_to_string(&skipped_list).unwrap_or_default();
@@ -71,6 +77,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if failed.is_empty() { Ok(()) } else { bail!("{} of the parts above failed", failed.len()) }
 }
 
+/// Whether anything will be done with a package, which takes minutes to build the first time.
+fn can_boot_machines() -> bool {
+    NEEDS.iter().all(|need| need.name != "nspawn" || need.present().is_ok())
+}
+
 /// What the tester asked to leave out and what the machine lacks, separated by commas.
 fn what_to_skip(nothing_skipped: bool) -> anyhow::Result<String> {
     let asked = std::env::var("NAVE_TEST_SKIP").unwrap_or_default();
@@ -83,12 +94,10 @@ fn what_to_skip(nothing_skipped: bool) -> anyhow::Result<String> {
         if nothing_skipped {
             bail!("{} ({}) is missing: {why}", need.name, need.purpose);
         }
-        println!(
-            "no {} here ({}): {why}; its tests will be skipped. Install it with --install, or: {}",
-            need.name,
-            need.purpose,
-            need.apt.join(" ")
-        );
+        println!("no {} here ({}): {why}; its tests will be skipped", need.name, need.purpose);
+        if !need.apt.is_empty() {
+            println!("    --install brings it; Debian's packages: {}", need.apt.join(" "));
+        }
         skip.insert(need.name);
     }
     Ok(skip.into_iter().collect::<Vec<_>>().join(","))

@@ -56,7 +56,8 @@ impl File {
 
     /// Whether it is built only to test; its own tests may stand at the end of any file.
     fn is_test(&self) -> bool {
-        self.path.split('/').any(|part| matches!(part, "tests" | "benches" | "tests.rs"))
+        self.path.starts_with("crates/testkit/")
+            || self.path.split('/').any(|part| matches!(part, "tests" | "benches" | "tests.rs"))
     }
 
     /// The folder name of the crate that it belongs to.

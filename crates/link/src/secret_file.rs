@@ -2,13 +2,14 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown, lchown};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 /// The largest file that is read here, in bytes: no key or certificate chain comes near it.
 const MAX_SIZE: u64 = 1 << 20;
+const ROOT: u32 = 0;
 
 /// Why a file with a secret cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +52,23 @@ impl SecretFileError {
 
 /// Makes a folder, and those above it, that only its owner can enter.
 pub fn create_private_dir(path: &Path) -> Result<(), SecretFileError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at(path))
+    let mut missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at(path))?;
+    while let Some(made) = missing.pop() {
+        follow_folder(made)?;
+    }
+    Ok(())
+}
+
+/// Gives a file or folder that was just made to the owner of the folder that it lies in. Only root makes things
+/// in folders of others, and what it leaves there must be usable by whoever runs the hub or the node.
+pub fn follow_folder(path: &Path) -> Result<(), SecretFileError> {
+    let owner = fs::metadata(folder_of(path)).map_err(at(path))?;
+    let made = fs::symlink_metadata(path).map_err(at(path))?;
+    if made.uid() == owner.uid() || made.uid() != ROOT {
+        return Ok(());
+    }
+    lchown(path, Some(owner.uid()), Some(owner.gid())).map_err(at(path))
 }
 
 /// Writes a new file with exactly that mode. Fails if it exists; after a crash it is there whole or not at all.
@@ -103,6 +120,11 @@ fn write_beside(path: &Path, content: &[u8], mode: u32) -> Result<PathBuf, Secre
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
         // The mode given at creation is subject to the umask; this one is not.
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+        let owner = fs::metadata(folder_of(path))?;
+        let made = file.metadata()?;
+        if made.uid() == ROOT && owner.uid() != ROOT {
+            fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+        }
         file.write_all(content)?;
         file.sync_all()
     };
@@ -115,8 +137,11 @@ fn write_beside(path: &Path, content: &[u8], mode: u32) -> Result<PathBuf, Secre
 
 /// Makes the new name itself survive a power cut.
 fn sync_folder(path: &Path) -> Result<(), SecretFileError> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(path))
+    File::open(folder_of(path)).and_then(|folder| folder.sync_all()).map_err(at(path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> SecretFileError + use<> {
@@ -141,6 +166,23 @@ mod tests {
         replace(&path, b"third", 0o600).unwrap();
         assert_eq!(read_private(&path, None).unwrap().as_str(), "third");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing temporary is left");
+    }
+
+    #[test]
+    fn what_root_makes_belongs_to_the_owner_of_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let me = fs::metadata(folder.path()).unwrap().uid();
+        // Only root can make a folder of someone else; anyone sees that their own stays their own.
+        let owner = if me == ROOT { 4711 } else { me };
+        lchown(folder.path(), Some(owner), None).unwrap();
+        let deep = folder.path().join("node/hub");
+        create_private_dir(&deep).unwrap();
+        create(&deep.join("key"), b"secret", 0o600).unwrap();
+        replace(&deep.join("state"), b"{}", 0o600).unwrap();
+        for made in ["node", "node/hub", "node/hub/key", "node/hub/state"] {
+            let metadata = fs::metadata(folder.path().join(made)).unwrap();
+            assert_eq!(metadata.uid(), owner, "{made}");
+        }
     }
 
     #[test]

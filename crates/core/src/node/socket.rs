@@ -73,6 +73,7 @@ pub(super) fn lock(folder: &NodeFolder) -> Result<Flock<fs::File>, RunError> {
     let path = folder.lock();
     let listen = |source| RunError::Listen { address: path.display().to_string(), source };
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(listen)?;
+    nave_link::secret_file::follow_folder(&path).map_err(|error| listen(io::Error::other(error)))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
         nix::errno::Errno::EWOULDBLOCK => RunError::Running(path.display().to_string()),
         other => listen(io::Error::from(other)),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use http::Method;
@@ -134,10 +135,18 @@ async fn stay(context: &Context<'_>, joined: Joined) -> anyhow::Result<()> {
     let running = Arc::clone(&runtime);
     let mut run = tokio::spawn(async move { running.run().await });
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        outcome = &mut run => return Ok(outcome??),
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let watchdog = sd_notify::watchdog_enabled();
+    let mut beat = tokio::time::interval(watchdog.map_or(Duration::from_hours(1), |every| every / 2));
+    loop {
+        tokio::select! {
+            outcome = &mut run => return Ok(outcome??),
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = beat.tick(), if watchdog.is_some() => {
+                // Nobody listens where systemd did not start the node.
+                let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+            }
+        }
     }
     stop.cancel();
     Ok(run.await??)

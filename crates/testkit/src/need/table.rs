@@ -12,7 +12,7 @@ pub struct Need {
     pub name: &'static str,
     /// What is done with it, for people.
     pub purpose: &'static str,
-    /// The Debian packages that bring it.
+    /// The Debian packages that bring it; none where it is made here.
     pub apt: &'static [&'static str],
     /// The programs that must be on the path.
     programs: &'static [&'static str],
@@ -85,6 +85,13 @@ pub const NEEDS: &[Need] = &[
         programs: &["systemd-nspawn", "mmdebstrap", "nsenter", "setpriv", "dpkg-deb"],
         check: is_root,
     },
+    Need {
+        name: "package",
+        purpose: "our own Debian package, which `cargo xtask package` makes",
+        apt: &[],
+        programs: &[],
+        check: has_package,
+    },
 ];
 
 impl Need {
@@ -134,6 +141,22 @@ fn has_initdb() -> Result<(), String> {
         Some(_) => Ok(()),
         None => Err("there is no initdb below /usr/lib/postgresql".to_owned()),
     }
+}
+
+fn has_package() -> Result<(), String> {
+    match packages() {
+        Some(_) => Ok(()),
+        None => Err("`cargo xtask package` was not run since the last clean build".to_owned()),
+    }
+}
+
+/// The folder that `cargo xtask package` leaves its work in, if it did: beside this program, in the folder that
+/// cargo builds in and marks as a cache.
+pub fn packages() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let built = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file())?;
+    let folder = built.join("package");
+    folder.join("nave").is_file().then_some(folder)
 }
 
 fn is_root() -> Result<(), String> {

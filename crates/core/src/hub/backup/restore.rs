@@ -76,8 +76,8 @@ async fn into_sqlite(
     connection.execute("BEGIN").await?;
     fill(&mut connection, Engine::Sqlite, target, unpacked).await?;
     connection.execute("COMMIT").await?;
-    // One file, with nothing left in a log beside it: it is about to be moved alone.
-    connection.execute("PRAGMA journal_mode = DELETE").await?;
+    // It is about to be moved alone.
+    store::fold_log(&mut connection).await?;
     sqlx::Connection::close(connection).await?;
     let files = Placing::new(target.folder, target)?;
     let database = Placing::new(folder, target)?;
@@ -91,7 +91,7 @@ async fn into_sqlite(
 async fn into_postgres(target: &Target<'_>, unpacked: &Unpacked) -> Result<Option<PathBuf>, BackupError> {
     let mut connection = connect_writer(target.url).await?;
     connection.execute("BEGIN").await?;
-    connection.execute("SET LOCAL statement_timeout = 0").await?;
+    store::lift_time_limit(&mut connection).await?;
     let tables = store::tables(&mut connection, Engine::Postgres, target.sets).await?;
     if !tables.is_empty() {
         if !target.force {

@@ -53,6 +53,16 @@ pub(super) async fn tables(
     Ok(ordered)
 }
 
+/// Lifts PostgreSQL's time limit for the open transaction: it is for questions, not for whole tables.
+pub(super) async fn lift_time_limit(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    connection.execute("SET LOCAL statement_timeout = 0").await.map(drop)
+}
+
+/// Makes one SQLite file of it, with nothing left in a log beside it.
+pub(super) async fn fold_log(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    connection.execute("PRAGMA journal_mode = DELETE").await.map(drop)
+}
+
 /// Writes every row of a table as a line.
 pub(super) async fn dump(
     connection: &mut AnyConnection,

@@ -90,8 +90,7 @@ async fn rows(source: &Source<'_>) -> Result<(Manifest, Vec<Spooled>, Master), B
         let mut snapshot = source.store.snapshot().await?;
         let engine = source.store.engine();
         if engine == Engine::Postgres {
-            // A reader's usual limit is for questions, not for whole tables.
-            sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *snapshot).await?;
+            store::lift_time_limit(&mut snapshot).await?;
         }
         // A snapshot begins with its first question.
         let applied = applied_on(&mut snapshot, engine).await?;

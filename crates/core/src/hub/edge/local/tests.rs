@@ -1,3 +1,5 @@
+//! The socket for the operator: who may use it, and what its file looks like.
+
 use std::os::unix::fs::PermissionsExt;
 
 use axum::Router;

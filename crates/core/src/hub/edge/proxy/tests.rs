@@ -1,3 +1,5 @@
+//! PROXY headers, good, bad and made up by proptest.
+
 use ppp::v2::{Addresses, Builder, Command, Protocol, Unix, Version};
 use proptest::prelude::*;
 
