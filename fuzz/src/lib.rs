@@ -53,7 +53,7 @@ fn access_key(bytes: &[u8]) {
     match text.parse::<AccessKey>() {
         Ok(key) => assert_eq!(key.reveal().as_str(), text.trim(), "a key is its text"),
         Err(error) => {
-            assert!(text.len() < 40 || !error.to_string().contains(text), "an error repeats the key")
+            assert!(text.len() < 40 || !error.to_string().contains(text), "an error repeats the key");
         }
     }
 }

@@ -41,7 +41,7 @@ async fn connect(hub: &Hub, key: &SecretKey, token: Option<(JoinToken, String)>)
     let (credential, name) = token.map(|(token, name)| (Credential::Token(token.secret), name)).unzip();
     let side = NodeSide { key, hub: &expected, credential, name, report: NodeReport::default() };
     side.run(&mut socket, exporter, |_| {}).await?;
-    let limits = Limits { heartbeat: Some(Duration::from_secs(10)), lost_after: Duration::from_secs(60) };
+    let limits = Limits { heartbeat: Some(Duration::from_secs(10)), lost_after: Duration::from_mins(1) };
     Ok(Peer::start(socket, Arc::new(Silent), limits))
 }
 

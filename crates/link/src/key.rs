@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::random::Random;
 
-/// DER of a SubjectPublicKeyInfo for Ed25519 up to the key itself (RFC 8410, section 4).
+/// DER of a `SubjectPublicKeyInfo` for Ed25519 up to the key itself (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 /// DER of a PKCS#8 version 1 private key for Ed25519 up to the seed (RFC 8410, section 7).
 const PKCS8_PREFIX: [u8; 16] =
@@ -106,7 +106,7 @@ impl PublicKey {
         )
     }
 
-    /// DER of the SubjectPublicKeyInfo: the "raw public key" of RFC 7250.
+    /// DER of the `SubjectPublicKeyInfo`: the "raw public key" of RFC 7250.
     pub fn to_spki(&self) -> Vec<u8> {
         [SPKI_PREFIX.as_slice(), self.0.as_slice()].concat()
     }

@@ -41,7 +41,7 @@ impl Random {
     pub fn fill(&self, out: &mut [u8]) {
         match &self.0 {
             Source::System => {
-                aws_lc_rs::rand::fill(out).expect("the operating system's random source answers")
+                aws_lc_rs::rand::fill(out).expect("the operating system's random source answers");
             }
             Source::Seeded(state) => {
                 let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,7 +13,7 @@ use nave_link::key::PublicKey;
 #[derive(Debug, Parser)]
 #[command(name = "nave", version, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
-    /// The data folder of hub and node [default: /var/lib/nave for root, $XDG_DATA_HOME/nave otherwise]
+    /// The data folder of hub and node [default: /var/lib/nave for root, $`XDG_DATA_HOME/nave` otherwise]
     #[arg(long = "dir", global = true, env = "NAVE_DIR", value_name = "FOLDER", hide_env_values = true)]
     pub dir: Option<PathBuf>,
 
@@ -115,7 +115,7 @@ pub struct HubArgs {
     #[arg(long, value_name = "FILE", env = "NAVE_TLS_KEY", requires = "tls_cert", hide_env_values = true)]
     pub tls_key: Option<PathBuf>,
 
-    /// Keep the data in PostgreSQL (postgres://USER@HOST/NAME, or postgres:///NAME?host=/run/postgresql)
+    /// Keep the data in PostgreSQL (<postgres://USER@HOST/NAME>, or <postgres:///NAME?host=/run/postgresql>)
     #[arg(long, value_name = "URL", env = "NAVE_DATABASE", hide_env_values = true)]
     pub database: Option<String>,
 
@@ -188,7 +188,7 @@ pub struct Invite {
 pub struct Join {
     /// The hub's address
     pub url: HubUrl,
-    /// The join token; without it, the access key in HUB_ACCESS_KEY is used
+    /// The join token; without it, the access key in `HUB_ACCESS_KEY` is used
     #[arg(long)]
     pub token: Option<String>,
     /// The name that this machine would like [default: its host name]

@@ -11,6 +11,7 @@ pub struct Printer {
     json: bool,
 }
 
+#[expect(clippy::unused_self, reason = "only who was given the printer prints")]
 impl Printer {
     pub fn new(json: bool) -> Self {
         Self { json }

@@ -67,7 +67,7 @@ impl Fleet for TestFleet {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        vec![Job::new("testfleet.look", Duration::from_secs(3600), Some("node"), |hub| async move {
+        vec![Job::new("testfleet.look", Duration::from_hours(1), Some("node"), |hub| async move {
             Ok(format!("{} nodes connected", hub.presence.count()))
         })]
     }

@@ -283,7 +283,7 @@ impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
         for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-            if millis >= size && millis % size == 0 {
+            if millis >= size && millis.is_multiple_of(size) {
                 return write!(f, "{}{unit}", millis / size);
             }
         }
@@ -374,7 +374,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.node_settings().heartbeat, Duration::from_secs(5));
-        assert_eq!(config.connection_limits().idle, Duration::from_secs(60));
+        assert_eq!(config.connection_limits().idle, Duration::from_mins(1));
         assert_eq!(config.listeners(&[]).len(), 2);
         let again = HubConfig::parse(&toml::to_string(&config).unwrap()).unwrap();
         assert_eq!(again, config);

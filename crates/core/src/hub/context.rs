@@ -55,7 +55,7 @@ impl Default for NodeSettings {
             heartbeat: Duration::from_secs(10),
             lost_after: Duration::from_secs(30),
             join_with_access_key: JoinWithAccessKey::Pending,
-            keep_events: Duration::from_secs(400 * 24 * 3600),
+            keep_events: Duration::from_hours(9600),
         }
     }
 }

@@ -113,7 +113,7 @@ fn note(hub: &Hub, name: &'static str, change: impl FnOnce(&mut State)) {
 /// The core's own jobs.
 pub fn core_jobs() -> Vec<Job> {
     vec![
-        Job::new("invites.forget_expired", Duration::from_secs(300), None, |hub| async move {
+        Job::new("invites.forget_expired", Duration::from_mins(5), None, |hub| async move {
             let op = hub.op("invites.forget_expired");
             let freed = super::nodes::forget_expired(&op, &hub).await?;
             Ok(format!("{freed} kept names freed"))
@@ -122,7 +122,7 @@ pub fn core_jobs() -> Vec<Job> {
             let forgotten = hub.streams.forget_stale(hub.clock.now());
             Ok(format!("{forgotten} streams forgotten"))
         }),
-        Job::new("events.forget_old", Duration::from_secs(6 * 3600), None, |hub| async move {
+        Job::new("events.forget_old", Duration::from_hours(6), None, |hub| async move {
             let op = hub.op("events.forget_old");
             let before = hub.clock.now() - hub.settings.keep_events;
             let forgotten = super::event::forget_before(&op, &hub.store, before).await?;

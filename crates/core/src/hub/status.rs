@@ -8,9 +8,9 @@ use super::{event, job, nodes};
 use crate::api::{Check, Verdict};
 
 /// A certificate that ends sooner is worth a look.
-const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 24 * 3600);
+const EXPIRY_WARNING: Duration = Duration::from_hours(720);
 /// A backup that is older is worth a look.
-const BACKUP_WARNING: Duration = Duration::from_secs(7 * 24 * 3600);
+const BACKUP_WARNING: Duration = Duration::from_hours(168);
 /// Free space below which a disk is worth a look, and below which the hub is in danger.
 const DISK_WARNING: u64 = 1 << 30;
 const DISK_FAILURE: u64 = 100 << 20;
@@ -108,7 +108,7 @@ async fn database(hub: &Hub) -> Check {
 async fn clock(hub: &Hub) -> Check {
     let now = hub.clock.now();
     match event::last(&hub.store, "").await {
-        Ok(Some(last)) if last.at > now + Duration::from_secs(60) => check(
+        Ok(Some(last)) if last.at > now + Duration::from_mins(1) => check(
             "clock",
             Verdict::Fail,
             format!("it says {now}, but the last event is of {}: set the clock right", last.at),

@@ -13,9 +13,9 @@ use super::source::group;
 use crate::clock::Clock;
 
 const FREE_ATTEMPTS: u32 = 10;
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 const FIRST_DELAY: Duration = Duration::from_secs(2);
-const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
+const LONGEST_DELAY: Duration = Duration::from_mins(15);
 /// The most addresses that are remembered; the oldest go first.
 const MAX_ADDRESSES: usize = 10_000;
 

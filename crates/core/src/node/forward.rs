@@ -87,8 +87,8 @@ enum PathError {
 
 /// A stream to the other node, on the path that came first.
 enum Path {
-    Relayed(TlsStream<RelayedStream>),
-    Direct(TlsStream<TcpStream>),
+    Relayed(Box<TlsStream<RelayedStream>>),
+    Direct(Box<TlsStream<TcpStream>>),
 }
 
 /// Carries connections to one target on another node.
@@ -185,14 +185,14 @@ impl Forward {
                 let Some(address) = address else {
                     let relayed = dial::stream(known, &opened.ticket).await?;
                     let io = inner::connect(relayed, &known.key, opened.peer_key, &opened.stream).await?;
-                    return Ok::<_, PathError>(Path::Relayed(io));
+                    return Ok::<_, PathError>(Path::Relayed(Box::new(io)));
                 };
                 let connect = tokio::time::timeout(DIRECT_TIMEOUT, TcpStream::connect(address));
                 let io = connect.await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
                 let io = io.map_err(|error| PathError::Direct(address, error))?;
                 io.set_nodelay(true).map_err(|error| PathError::Direct(address, error))?;
                 let io = inner::connect(io, &known.key, opened.peer_key, &opened.stream).await?;
-                Ok(Path::Direct(io))
+                Ok(Path::Direct(Box::new(io)))
             });
         }
         let mut problems = Vec::new();
@@ -211,9 +211,9 @@ impl Forward {
         let (cut, counts) = (stop.child_token(), Arc::new(Counts::default()));
         self.streams.lock().unwrap_or_else(PoisonError::into_inner).insert(stream.to_owned(), cut.clone());
         let end = match path {
-            Path::Relayed(path) => pipe::join(io, path, Arc::clone(&counts), &cut).await,
+            Path::Relayed(path) => pipe::join(io, *path, Arc::clone(&counts), &cut).await,
             Path::Direct(path) => {
-                let join = pipe::join(io, path, Arc::clone(&counts), &cut);
+                let join = pipe::join(io, *path, Arc::clone(&counts), &cut);
                 tokio::pin!(join);
                 let mut tick = tokio::time::interval(REPORT_EVERY);
                 loop {

@@ -23,7 +23,7 @@ use super::folder::NodeFolder;
 use super::runtime::{NodeRuntime, RunError};
 
 /// A Unix socket tells by itself when the other side is gone.
-const LIMITS: Limits = Limits { heartbeat: None, lost_after: Duration::from_secs(365 * 24 * 3600) };
+const LIMITS: Limits = Limits { heartbeat: None, lost_after: Duration::from_hours(8760) };
 /// How long a command's request may take at the hub.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a command's request waits for a link that is being made.

@@ -79,7 +79,7 @@ async fn the_hubs_certificate_without_its_key_convinces_nobody() -> anyhow::Resu
     let replayed = CertifiedKey::new(own.cert.clone(), another_certificate().key.clone());
     let url = between(&hub, Arc::new(replayed)).await?;
     let key = identity::show(&hub.operator(), hub.hub(), true)?.parse()?;
-    let error = dial::dial(&url, certificate::by_access_key(&key)).await.err().expect("it is refused");
+    let error = dial::dial(&url, certificate::by_access_key(&key)).await.expect_err("it is refused");
     // The prefix fits, so that only the handshake's signature can tell.
     assert!(matches!(error, DialError::Forged { .. }) && !error.is_passing(), "{error}");
     dial::dial(&hub.url(), certificate::by_access_key(&key)).await?;
@@ -91,8 +91,7 @@ async fn another_certificate_is_told_from_the_one_that_the_key_names() -> anyhow
     let hub = TestHub::start().await?;
     let url = between(&hub, another_certificate()).await?;
     let key = identity::show(&hub.operator(), hub.hub(), false)?;
-    let error =
-        dial::dial(&url, certificate::by_access_key(&key.parse()?)).await.err().expect("it is refused");
+    let error = dial::dial(&url, certificate::by_access_key(&key.parse()?)).await.expect_err("it is refused");
     assert!(matches!(error, DialError::WrongHub { .. }) && !error.is_passing(), "{error}");
     for part in ["expected:", "seen:", "another hub", "renewed", "in between", &key[..16]] {
         assert!(error.to_string().contains(part), "{part}: {error}");

@@ -14,7 +14,7 @@ use nave_testkit::hub::{TestHub, TestHubSetup};
 use nave_testkit::need;
 use nave_testkit::node::TestNode;
 
-const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+const YEAR: Duration = Duration::from_hours(8760);
 
 fn run(program: &str, args: &[&str]) -> (bool, String) {
     let output = Command::new(program).args(args).output().unwrap();
@@ -148,7 +148,7 @@ async fn a_damaged_identity_is_never_replaced_silently() -> anyhow::Result<()> {
     }
     for name in ["cert/hub-key.pem", "cert/hub-access-key", "hub.key", "master.key"] {
         let open = |folder: &Path| {
-            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o644)).unwrap()
+            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o644)).unwrap();
         };
         let words = refusal(open).await?;
         assert!(words.contains(name) && words.contains("chmod 600"), "{words}");

@@ -144,7 +144,7 @@ async fn a_rotated_access_key_is_let_in_until_its_grace_ends() -> anyhow::Result
     let (clock, setup) = stopped_clock();
     let hub = TestHub::with(setup).await?;
     let old = identity::show(&hub.operator(), hub.hub(), false)?;
-    let new = identity::rotate(&hub.operator(), hub.hub(), Duration::from_secs(600)).await?;
+    let new = identity::rotate(&hub.operator(), hub.hub(), Duration::from_mins(10)).await?;
     assert_eq!(old[..17], new[..17]);
     assert_ne!(*old, *new);
     // The grace survives a restart.

@@ -28,7 +28,7 @@ fn grant(scope: &str) -> GrantRequest {
 /// A lab with a target that it allows, and a laptop that may open it.
 async fn farm_to(target: String, direct: bool) -> anyhow::Result<Farm> {
     let hub = TestHub::start().await?;
-    let mut lab = TestNode::join(&hub, "lab", &[], &[target.clone()]).await?;
+    let mut lab = TestNode::join(&hub, "lab", &[], std::slice::from_ref(&target)).await?;
     if direct {
         lab.set_direct(([127, 0, 0, 1], 0).into())?;
     }
@@ -215,7 +215,8 @@ async fn a_key_that_changed_is_not_believed() -> anyhow::Result<()> {
     let farm = farm(false).await?;
     drop(farm.forward().await?);
     nodes::revoke(&farm.hub.operator(), farm.hub.hub(), "lab").await?;
-    let _impostor = TestNode::join(&farm.hub, "lab", &[], &[farm.target.clone()]).await?.connect().await?;
+    let _impostor =
+        TestNode::join(&farm.hub, "lab", &[], std::slice::from_ref(&farm.target)).await?.connect().await?;
     let right = grant(&format!("lab:{}", farm.target));
     grants::grant(&farm.hub.operator(), farm.hub.hub(), "laptop", &right).await?;
     let error = farm.forward().await.err().expect("it is refused");

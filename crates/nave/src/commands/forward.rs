@@ -44,7 +44,7 @@ pub async fn run(context: &Context<'_>, args: Forward) -> anyhow::Result<()> {
     printer.data(listener.local_addr()?);
     printer.talk(format!("nave: {} is here until you press Ctrl-C", args.target));
     let failed = move |error: &nave_core::node::ForwardError| {
-        printer.talk(format!("nave: a connection was not carried: {error}"))
+        printer.talk(format!("nave: a connection was not carried: {error}"));
     };
     let run = tokio::spawn(forward.run(listener, stop.clone(), failed));
     tokio::select! {

@@ -94,7 +94,7 @@ pub async fn until_told_to_stop(running: RunningHub) -> anyhow::Result<()> {
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     let watchdog = sd_notify::watchdog_enabled();
     let mut beat =
-        tokio::time::interval(watchdog.map_or(std::time::Duration::from_secs(3600), |every| every / 2));
+        tokio::time::interval(watchdog.map_or(std::time::Duration::from_hours(1), |every| every / 2));
     loop {
         tokio::select! {
             _ = interrupt.recv() => break,

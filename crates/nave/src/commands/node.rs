@@ -62,7 +62,12 @@ pub async fn run(context: &Context<'_>, command: Node) -> anyhow::Result<()> {
             printer.talk(format!(
                 "nave: this key is {name}'s alone and is shown only once; give it as HUB_ACCESS_KEY"
             ));
-            if printer.is_json() { printer.value(&key) } else { Ok(printer.data(&key.key)) }
+            if printer.is_json() {
+                printer.value(&key)
+            } else {
+                printer.data(&key.key);
+                Ok(())
+            }
         }
         Node::List { all } => {
             let nodes: Vec<api::Node> =

@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 
 use crate::program::{Background, NAVE, run};
 
-/// Rounds, unless NAVE_KILL_ROUNDS says otherwise.
+/// Rounds, unless `NAVE_KILL_ROUNDS` says otherwise.
 const ROUNDS: usize = 20;
 const CLIENTS: usize = 8;
 

@@ -1,5 +1,7 @@
 //! The program as its users meet it: real processes, real networks, real tools.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is a failure like any other")]
+
 mod backup;
 mod command_line;
 mod kill;

@@ -26,7 +26,7 @@ struct Farm {
     net: Net,
     hub: Background,
     lab: Background,
-    _service: Background,
+    service: Background,
 }
 
 /// Everything up to the laptop having joined, each line as a person would paste it.
@@ -49,7 +49,7 @@ async fn farm() -> anyhow::Result<Farm> {
     let line =
         run(&mut nave(&net.server, &["invite", "--name", "laptop", "--open", "lab:8080"])).await?.ok()?;
     run(nave(&net.laptop, &pasted(&line)).arg("--once")).await?.ok()?;
-    Ok(Farm { net, hub, lab, _service: service })
+    Ok(Farm { net, hub, lab, service })
 }
 
 async fn forward(farm: &Farm) -> anyhow::Result<(Background, String)> {
@@ -107,7 +107,7 @@ async fn three_hosts_two_nats_one_hub() -> anyhow::Result<()> {
 
     let (_forward, address) = forward(&farm).await?;
     assert_eq!(fetch(&farm, &address).await?, SECRET);
-    assert!(memory_holds(pid_of(&farm._service)?, SECRET)?, "the search finds nothing even where it should");
+    assert!(memory_holds(pid_of(&farm.service)?, SECRET)?, "the search finds nothing even where it should");
     assert!(!memory_holds(pid_of(&farm.hub)?, SECRET)?, "the hub has seen plaintext");
 
     let nodes = run(&mut nave(&farm.net.server, &["node", "list", "--json"])).await?.ok()?;

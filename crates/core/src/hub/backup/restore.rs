@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
-use sqlx::{AnyConnection, Executor as _};
+use sqlx::{AnyConnection, Connection as _};
 
 use super::archive::{Unpacked, unpack};
 use super::error::at;
@@ -73,12 +73,10 @@ async fn into_sqlite(
     let staging = tempfile::Builder::new().prefix(".restoring-").tempdir_in(folder).map_err(at(folder))?;
     let new = staging.path().join("restored");
     let mut connection = connect_writer(&DatabaseUrl::Sqlite(new.clone())).await?;
-    connection.execute("BEGIN").await?;
+    store::begin(&mut connection).await?;
     fill(&mut connection, Engine::Sqlite, target, unpacked).await?;
-    connection.execute("COMMIT").await?;
-    // It is about to be moved alone.
-    store::fold_log(&mut connection).await?;
-    sqlx::Connection::close(connection).await?;
+    store::commit(&mut connection).await?;
+    store::close_single_file(connection).await?;
     let files = Placing::new(target.folder, target)?;
     let database = Placing::new(folder, target)?;
     files.prepare(unpacked)?;
@@ -90,8 +88,8 @@ async fn into_sqlite(
 
 async fn into_postgres(target: &Target<'_>, unpacked: &Unpacked) -> Result<Option<PathBuf>, BackupError> {
     let mut connection = connect_writer(target.url).await?;
-    connection.execute("BEGIN").await?;
-    store::lift_time_limit(&mut connection).await?;
+    store::begin(&mut connection).await?;
+    store::lift_time_limit(&mut connection, Engine::Postgres).await?;
     let tables = store::tables(&mut connection, Engine::Postgres, target.sets).await?;
     if !tables.is_empty() {
         if !target.force {
@@ -102,8 +100,8 @@ async fn into_postgres(target: &Target<'_>, unpacked: &Unpacked) -> Result<Optio
     fill(&mut connection, Engine::Postgres, target, unpacked).await?;
     let placing = Placing::new(target.folder, target)?;
     placing.prepare(unpacked)?;
-    connection.execute("COMMIT").await?;
-    sqlx::Connection::close(connection).await?;
+    store::commit(&mut connection).await?;
+    connection.close().await?;
     placing.files(unpacked).map_err(|error| match error {
         BackupError::Io { path, source } => BackupError::HalfDone { path, source },
         error => error,

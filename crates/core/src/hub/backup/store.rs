@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use sqlx::any::{AnyArguments, AnyRow, AnyTypeInfoKind};
 use sqlx::query::Query;
 use sqlx::{
-    Any, AnyConnection, AssertSqlSafe, Column as _, Executor as _, Row as _, SqlSafeStr as _, Statement as _,
-    ValueRef as _,
+    Any, AnyConnection, AssertSqlSafe, Column as _, Connection as _, Executor as _, Row as _,
+    SqlSafeStr as _, Statement as _, ValueRef as _,
 };
 
 use super::BackupError;
@@ -23,6 +23,36 @@ const BATCH: usize = 200;
 const MAX_BOUND: usize = 30_000;
 /// The longest row, in bytes of its line.
 const MAX_ROW: u64 = 256 << 20;
+
+/// Opens a transaction on a connection of one's own.
+pub(super) async fn begin(connection: &mut AnyConnection) -> Result<(), BackupError> {
+    connection.execute("BEGIN").await?;
+    Ok(())
+}
+
+/// Ends it well.
+pub(super) async fn commit(connection: &mut AnyConnection) -> Result<(), BackupError> {
+    connection.execute("COMMIT").await?;
+    Ok(())
+}
+
+/// For the rest of the transaction: the usual limit is for questions, not for whole tables.
+pub(super) async fn lift_time_limit(
+    connection: &mut AnyConnection,
+    engine: Engine,
+) -> Result<(), BackupError> {
+    if engine == Engine::Postgres {
+        connection.execute("SET LOCAL statement_timeout = 0").await?;
+    }
+    Ok(())
+}
+
+/// Closes a SQLite database so that nothing of it is left in a log beside its file, which can then be moved alone.
+pub(super) async fn close_single_file(mut connection: AnyConnection) -> Result<(), BackupError> {
+    connection.execute("PRAGMA journal_mode = DELETE").await?;
+    connection.close().await?;
+    Ok(())
+}
 
 /// Every table there is, those that this program knows first and parents before those that refer to them.
 pub(super) async fn tables(
@@ -51,16 +81,6 @@ pub(super) async fn tables(
     found.retain(|name| !ordered.contains(name));
     ordered.append(&mut found);
     Ok(ordered)
-}
-
-/// Lifts PostgreSQL's time limit for the open transaction: it is for questions, not for whole tables.
-pub(super) async fn lift_time_limit(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    connection.execute("SET LOCAL statement_timeout = 0").await.map(drop)
-}
-
-/// Makes one SQLite file of it, with nothing left in a log beside it.
-pub(super) async fn fold_log(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    connection.execute("PRAGMA journal_mode = DELETE").await.map(drop)
 }
 
 /// Writes every row of a table as a line.

@@ -14,7 +14,7 @@ use super::stream::{Cost, Encryptor};
 use super::{BackupError, Found, Protection, ROOTS, Summary, blocking, store};
 use crate::clock::Clock;
 use crate::hub::seal::MasterFile;
-use crate::hub::store::{Engine, MigrationSet, Store, applied_on};
+use crate::hub::store::{MigrationSet, Store, applied_on};
 
 /// What is backed up.
 #[derive(Clone, Copy)]
@@ -89,9 +89,7 @@ async fn rows(source: &Source<'_>) -> Result<(Manifest, Vec<Spooled>, Master), B
         let before = master(source)?;
         let mut snapshot = source.store.snapshot().await?;
         let engine = source.store.engine();
-        if engine == Engine::Postgres {
-            store::lift_time_limit(&mut snapshot).await?;
-        }
+        store::lift_time_limit(&mut snapshot, engine).await?;
         // A snapshot begins with its first question.
         let applied = applied_on(&mut snapshot, engine).await?;
         if master(source)? != before {

@@ -109,7 +109,7 @@ impl AccessKeys {
         let previous = secrets
             .previous
             .as_ref()
-            .is_some_and(|(secret, ends)| presented.secret().is(secret) & (now < *ends));
+            .is_some_and(|(secret, ends)| presented.secret().is(secret) && (now < *ends));
         let ours = presented.prefix().matches(&self.fingerprint);
         if (current | previous) & ours {
             return Ok(());

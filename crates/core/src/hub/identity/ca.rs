@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use super::IdentityError;
 
 /// Clocks of clients run a little behind.
-const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
+const CLOCK_SKEW: Duration = Duration::from_hours(24);
 /// The validity unless another is asked for.
 pub const DEFAULT_DAYS: u32 = 365_000;
 

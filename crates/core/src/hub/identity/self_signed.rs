@@ -18,9 +18,9 @@ use super::{IdentityError, TlsIdentity};
 const KEY: &str = "hub-key.pem";
 const CERTIFICATE: &str = "hub-cert.pem";
 /// Ten years.
-const VALIDITY: Duration = Duration::from_secs(3650 * 24 * 3600);
+const VALIDITY: Duration = Duration::from_hours(87600);
 /// Clocks of clients run a little behind.
-const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
+const CLOCK_SKEW: Duration = Duration::from_hours(24);
 
 /// The kind of private key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]

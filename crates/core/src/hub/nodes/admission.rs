@@ -217,15 +217,13 @@ async fn pending(
     status: NodeStatus,
 ) -> Result<Admission> {
     let mut act = hub.store.begin().await?;
-    let row = match known {
-        Some(row) => row,
-        None => {
-            let row = new_node(&mut act, op, key, proof, NodeStatus::Pending).await?;
-            store::add_role(&mut act, row.id, "host").await?;
-            hub.record(&mut act, &by(op, &row), about("node.asked_to_join", &row, json!({ "key": key })))
-                .await?;
-            row
-        }
+    let row = if let Some(row) = known {
+        row
+    } else {
+        let row = new_node(&mut act, op, key, proof, NodeStatus::Pending).await?;
+        store::add_role(&mut act, row.id, "host").await?;
+        hub.record(&mut act, &by(op, &row), about("node.asked_to_join", &row, json!({ "key": key }))).await?;
+        row
     };
     if status == NodeStatus::Active {
         store::activate(&mut act, row.id, key, op.clock.now()).await?;

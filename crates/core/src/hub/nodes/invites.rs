@@ -19,8 +19,8 @@ use crate::id::{InviteId, NodeId};
 /// Bringing nodes in.
 pub const INVITE: Action = Action("node.invite");
 
-const DEFAULT_TTL: Duration = Duration::from_secs(3600);
-const LONGEST_TTL: Duration = Duration::from_secs(90 * 24 * 3600);
+const DEFAULT_TTL: Duration = Duration::from_hours(1);
+const LONGEST_TTL: Duration = Duration::from_hours(2160);
 const MOST_USES: u32 = 1000;
 const MOST_GRANTS: usize = 100;
 
@@ -113,7 +113,7 @@ pub async fn forget_expired(op: &Op, hub: &Hub) -> Result<usize> {
     drop(reader);
     let mut act = hub.store.begin().await?;
     // A day's grace: a token that ended recently is still told from one that never was.
-    store::forget_invites(&mut act, now - Duration::from_secs(24 * 3600)).await?;
+    store::forget_invites(&mut act, now - Duration::from_hours(24)).await?;
     for id in &stale {
         grants::forget_node(&mut act, *id).await?;
         store::remove_invited(&mut act, *id).await?;

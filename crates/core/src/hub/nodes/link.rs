@@ -31,7 +31,7 @@ use crate::id::{NodeId, RequestId};
 /// How often a pending node is told that it still waits.
 const REMIND: Duration = Duration::from_secs(20);
 /// How long a pending node may wait on one connection; it comes back by itself.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// The answer that turns a request into a WebSocket (RFC 6455, section 4.2.2).
 pub fn websocket_answer(headers: &HeaderMap) -> Result<Response<()>> {

@@ -167,7 +167,7 @@ pub async fn lost(hub: &Hub) -> Result<(usize, Vec<String>)> {
 
 fn view(hub: &Hub, row: &NodeRow) -> Node {
     let session = hub.presence.session(row.id);
-    let report = session.as_ref().map_or_else(|| row.report.clone(), |session| session.report());
+    let report = session.as_ref().map_or_else(|| row.report.clone(), presence::Session::report);
     let mut labels = report.labels;
     // What the hub's operator says about a node outweighs what the node says about itself.
     labels.extend(row.labels.clone());

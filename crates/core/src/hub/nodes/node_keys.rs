@@ -31,13 +31,12 @@ pub async fn mint_key(
     check_roles(roles)?;
     let now = op.clock.now();
     let mut act = hub.store.begin().await?;
-    let row = match store::by_name(act.connection(), name).await? {
-        Some(row) => row,
-        None => {
-            let id = NodeId::new();
-            store::insert(&mut act, id, name, NodeStatus::Invited, None, now).await?;
-            super::find(act.connection(), name).await?
-        }
+    let row = if let Some(row) = store::by_name(act.connection(), name).await? {
+        row
+    } else {
+        let id = NodeId::new();
+        store::insert(&mut act, id, name, NodeStatus::Invited, None, now).await?;
+        super::find(act.connection(), name).await?
     };
     for role in roles {
         store::add_role(&mut act, row.id, role).await?;

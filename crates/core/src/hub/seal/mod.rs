@@ -234,11 +234,6 @@ impl Sealer {
         }
         master.forget_old_keys()
     }
-
-    /// Where the master key is.
-    pub async fn master_path(&self) -> PathBuf {
-        self.0.master.lock().await.file().path.clone()
-    }
 }
 
 async fn add_data_key(

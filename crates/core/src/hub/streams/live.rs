@@ -25,7 +25,7 @@ const MOST_PER_NODE: usize = 1024;
 /// How long a stream may take to find a path.
 const OPENING_TIME: Duration = Duration::from_secs(45);
 /// How long a direct stream is believed without a report.
-const REPORT_PATIENCE: Duration = Duration::from_secs(120);
+const REPORT_PATIENCE: Duration = Duration::from_mins(2);
 
 /// Which side of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

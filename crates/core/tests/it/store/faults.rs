@@ -3,24 +3,28 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use nave_core::hub::error::Error;
 use nave_core::hub::store::{DatabaseUrl, Store};
 use nave_testkit::need::need;
 use nave_testkit::postgres::Postgres;
+use nave_testkit::wait;
 use sqlx::Row as _;
 
 use crate::bench::Bench;
 
 /// Tries again until it succeeds; a store heals by being used.
 async fn healed(bench: &Bench, store: &Store, number: usize) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    while let Err(error) = bench.record(store, number).await {
-        assert!(tokio::time::Instant::now() < deadline, "{error:?}");
-        assert_eq!(error.code(), "unavailable");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let recorded = wait::until("the store has healed", || async {
+        match bench.record(store, number).await {
+            Ok(()) => Some(()),
+            Err(error) => {
+                assert_eq!(error.code(), "unavailable");
+                None
+            }
+        }
+    });
+    recorded.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
