@@ -280,7 +280,14 @@ pub enum Node {
         yes: bool,
     },
     /// Run this machine's node again
-    Run,
+    Run {
+        /// Let others open this service from now on, instead of what was allowed before (repeatable)
+        #[arg(long, value_name = "HOST:PORT")]
+        allow: Vec<AllowRule>,
+        /// Also listen here for streams that do not pass the hub, from now on
+        #[arg(long, value_name = "ADDR:PORT")]
+        direct: Option<SocketAddr>,
+    },
 }
 
 #[derive(Debug, Args)]

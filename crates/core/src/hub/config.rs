@@ -394,6 +394,22 @@ mod tests {
     }
 
     #[test]
+    fn the_page_about_it_is_true() {
+        let page = include_str!("../../../../docs/configuration.md");
+        let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let told = HubConfig::parse(example).unwrap();
+        let default = HubConfig::default();
+        assert_eq!(told.node_settings().heartbeat, default.node_settings().heartbeat);
+        assert_eq!(told.node_settings().lost_after, default.node_settings().lost_after);
+        assert_eq!(told.node_settings().keep_events, default.node_settings().keep_events);
+        assert_eq!(told.connection_limits(), default.connection_limits());
+        let everything = toml::Value::try_from(&told).unwrap();
+        let set = |value: &toml::Value| value.as_table().map_or(1, |table| table.len());
+        assert_eq!(set(&everything["tls"]), 4, "a setting of [tls] is missing on the page");
+        assert_eq!(set(&everything["limits"]), 5, "a setting of [limits] is missing on the page");
+    }
+
+    #[test]
     fn periods() {
         for text in ["250ms", "10s", "5m", "2h", "400d"] {
             assert_eq!(text.parse::<Period>().unwrap().to_string(), text);

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use nave_link::address::HubUrl;
-use nave_link::key::{PublicKey, SecretKey};
+use nave_link::key::SecretKey;
 use nave_link::random::Random;
 use tokio_util::task::TaskTracker;
 
@@ -68,8 +68,6 @@ pub struct Hub {
     pub random: Random,
     /// The hub's own key.
     pub key: SecretKey,
-    /// The key that will follow it, if one was announced.
-    pub next_key: RwLock<Option<PublicKey>>,
     /// The shared access key.
     pub access_keys: AccessKeys,
     /// What can be set.
@@ -110,12 +108,6 @@ impl Hub {
     /// Writes an event into an act.
     pub async fn record(&self, act: &mut Act, op: &Op, event: Event) -> Result<()> {
         event::record(act, op, &self.bus, event).await
-    }
-
-    /// The keys by which this hub may prove itself, the present one first.
-    pub fn keys(&self) -> Vec<PublicKey> {
-        let next = *self.next_key.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        std::iter::once(self.key.public()).chain(next).collect()
     }
 
     /// Tells every fleet what happened to a node.

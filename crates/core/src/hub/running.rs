@@ -139,7 +139,6 @@ impl HubSetup {
             clock: self.clock.clone(),
             random: self.random,
             key,
-            next_key: RwLock::default(),
             access_keys,
             sealer,
             settings: self.config.node_settings(),

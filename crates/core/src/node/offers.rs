@@ -55,7 +55,9 @@ impl Offers {
         }
         Err(RpcError::refused(
             "not_allowed",
-            format!("its own operator does not allow {target}: run it with --allow {target} to change that"),
+            format!(
+                "its own operator does not allow {target}: to change that, run `nave node run --allow {target}` there (with everything else that it shall allow)"
+            ),
         ))
     }
 

@@ -14,6 +14,8 @@ use nave_testkit::hub::{TestHub, TestHubSetup};
 use nave_testkit::need;
 use nave_testkit::node::TestNode;
 
+use crate::store::faults::Tiny;
+
 const YEAR: Duration = Duration::from_hours(8760);
 
 fn run(program: &str, args: &[&str]) -> (bool, String) {
@@ -164,6 +166,47 @@ async fn a_damaged_identity_is_never_replaced_silently() -> anyhow::Result<()> {
     assert!(words.contains("does not belong to the private key"), "{words}");
     let words = refusal(|folder| fs::write(folder.join("hub.sqlite"), "no database").unwrap()).await?;
     assert!(words.contains("hub.sqlite") && words.contains("restore"), "{words}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_full_disk_leaves_nothing_that_refuses_the_next_start() -> anyhow::Result<()> {
+    if !need("mount") {
+        return Ok(());
+    }
+    let now = Clock::system().now();
+    let mut failed = 0;
+    // Whatever is the last file that still fits: nothing, the key, or a part of the certificate.
+    for pages_left in 0..8 {
+        let disk = Tiny::mount("64k").expect("root may mount a tmpfs; else set NAVE_TEST_SKIP=mount");
+        let ballast = disk.path().join("ballast");
+        let mut filled = 64 << 10;
+        while filled > 0 && fs::write(&ballast, vec![0; filled]).is_err() {
+            filled -= 4096;
+        }
+        fs::File::options()
+            .write(true)
+            .open(&ballast)?
+            .set_len((filled as u64).saturating_sub(pages_left * 4096))?;
+        let start = || -> Result<(), identity::IdentityError> {
+            let folder = identity::DataFolder::open(&disk.path().join("d"))?;
+            identity::hub_key(folder.path(), &nave_link::random::Random::system())?;
+            let own = identity::self_signed(&folder.certificates()?, KeyKind::EcdsaP256, now)?;
+            identity::AccessKeys::load_or_make(
+                &folder.certificates()?,
+                own.fingerprint,
+                &nave_link::random::Random::system(),
+            )?;
+            Ok(())
+        };
+        if let Err(error) = start() {
+            failed += 1;
+            assert!(error.to_string().contains("No space left"), "{error}");
+        }
+        fs::remove_file(&ballast)?;
+        start()?;
+    }
+    assert!(failed > 1, "the disk was never full: this proves nothing");
     Ok(())
 }
 

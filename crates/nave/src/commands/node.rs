@@ -49,10 +49,17 @@ pub async fn run(context: &Context<'_>, command: Node) -> anyhow::Result<()> {
     let printer = context.printer;
     let node = |name: &str| format!("/nave/v1/nodes/{}", segment(name));
     match command {
-        Node::Run => {
+        Node::Run { allow, direct } => {
             logging::start("warn");
             let folder = NodeFolder::find(&context.data, context.url.as_ref())?;
-            let membership = folder.membership()?.context("the machine left its hub meanwhile")?;
+            let mut membership = folder.membership()?.context("the machine left its hub meanwhile")?;
+            if !allow.is_empty() || direct.is_some() {
+                if !allow.is_empty() {
+                    membership.allow = allow;
+                }
+                membership.direct = direct.or(membership.direct);
+                folder.save(&membership)?;
+            }
             stay(context, Joined { folder, membership }).await
         }
         Node::Add { name, roles, grace } => {
@@ -132,7 +139,7 @@ async fn stay(context: &Context<'_>, joined: Joined) -> anyhow::Result<()> {
     let runtime = match runtime {
         Err(RunError::Running(_)) => {
             bail!(
-                "this node runs on this machine already; to change what it allows, stop that one and join again"
+                "this node runs on this machine already; to change what it allows, stop that one first (`nave node run --allow …`)"
             )
         }
         other => other?,

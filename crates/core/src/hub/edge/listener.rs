@@ -117,6 +117,8 @@ pub(super) struct BoundListener {
     pub(super) terms: Arc<Terms>,
     address: SocketAddr,
     socket: TcpListener,
+    /// Others hold the same open socket, and with it its flags.
+    inherited: bool,
 }
 
 /// What a listener's connections need to know of it; apart from its socket, which must not live as long as they do.
@@ -155,7 +157,8 @@ fn open(config: &ListenerConfig, inherited: &mut Inherited) -> Result<BoundListe
         proxy_from: config.proxy_from.clone(),
     });
     keep_alive(&socket).map_err(io::Error::from)?;
-    Ok(BoundListener { terms, address: socket.local_addr()?, socket })
+    let inherited = matches!(config.address, Address::Inherited(_));
+    Ok(BoundListener { terms, address: socket.local_addr()?, socket, inherited })
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -192,6 +195,9 @@ impl BoundListener {
         let failed = Quiet::new(Duration::from_secs(10));
         let mut backoff = FIRST_BACKOFF;
         loop {
+            if self.inherited {
+                stay_non_blocking(&self.socket);
+            }
             let Some(accepted) = soft.run_until_cancelled(self.socket.accept()).await else { return };
             match accepted {
                 Ok((tcp, peer)) => {
@@ -213,6 +219,13 @@ impl BoundListener {
             }
         }
     }
+}
+
+/// systemd clears the flag on a socket that is its unit's standard input whenever it runs another command of the unit
+/// (`ExecReload=`, say); an accept would then block its whole thread. If this fails, so does the accept that follows.
+fn stay_non_blocking(socket: &TcpListener) {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let _ = fcntl(socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
 }
 
 /// Whether an error of accept(2) is about the connection and not about the listener: see "Error handling" there.

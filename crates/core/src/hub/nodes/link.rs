@@ -151,7 +151,7 @@ where
     let address = op.source.map(|source| source.to_string()).unwrap_or_default();
     let ready = Ready {
         node: NodeChanged { id: row.id.to_string(), name: row.name.clone(), roles: row.roles.clone() },
-        hub_keys: hub.keys(),
+        hub_keys: vec![hub.key.public()],
         heartbeat_ms: u64::try_from(hub.settings.heartbeat.as_millis()).unwrap_or(u64::MAX),
         lost_after_ms: u64::try_from(hub.settings.lost_after.as_millis()).unwrap_or(u64::MAX),
     };

@@ -143,10 +143,10 @@ async fn a_database_that_another_program_locks_is_told_and_heals() {
 }
 
 /// A file system of a few pages, for as long as it lives. `None` if this machine does not let us mount one.
-struct Tiny(tempfile::TempDir);
+pub(crate) struct Tiny(tempfile::TempDir);
 
 impl Tiny {
-    fn mount(size: &str) -> Option<Self> {
+    pub(crate) fn mount(size: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let options = format!("size={size},mode=700");
         let mut mount = Command::new("mount");
@@ -154,7 +154,7 @@ impl Tiny {
         mounted(&mut mount).then(|| Self(folder))
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 

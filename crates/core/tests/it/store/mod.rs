@@ -1,5 +1,5 @@
 //! The store: its contract on both engines, its schema, and what becomes of it when a machine fails.
 
 mod contract;
-mod faults;
+pub(crate) mod faults;
 mod migrations;
