@@ -1,5 +1,7 @@
 //! The command line: nouns, verbs and their arguments. What they do is in `commands`.
 
+#![expect(rustdoc::broken_intra_doc_links, reason = "help texts show addresses in brackets, which are no links")]
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
