@@ -1,6 +1,9 @@
 //! The command line: nouns, verbs and their arguments. What they do is in `commands`.
 
-#![expect(rustdoc::broken_intra_doc_links, reason = "help texts show addresses in brackets, which are no links")]
+#![expect(
+    rustdoc::broken_intra_doc_links,
+    reason = "help texts show addresses in brackets, which are no links"
+)]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -280,6 +283,13 @@ pub enum Node {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+    },
+    /// Accept another key for a node that this machine has met before
+    Trust {
+        /// The other node's name
+        name: String,
+        /// Its key, as `nave node show` prints it on that node
+        key: PublicKey,
     },
     /// Run this machine's node again
     Run {

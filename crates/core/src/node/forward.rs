@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use super::attach::{Attached, attach};
 use super::folder::{FolderError, NodeFolder};
-use super::peers::{PeerChanged, Peers};
+use super::peers::{PeerChanged, PeerCheck, Peers};
 use super::runtime::{Happening, RunError};
 
 /// How long the hub and the other node may take to agree to a stream.
@@ -235,11 +235,11 @@ impl Forward {
             Some(expected) if expected != seen => {
                 Err(ForwardError::PeerKey { name: name.clone(), seen, expected })
             }
-            Some(expected) => {
-                self.peers.vouch(name, expected);
-                Ok(())
-            }
-            None => Ok(self.peers.check(name, seen)?),
+            Some(expected) => Ok(self.peers.vouch(name, expected)?),
+            None => self.peers.check(name, seen).map_err(|error| match error {
+                PeerCheck::Changed(changed) => changed.into(),
+                PeerCheck::Folder(error) => error.into(),
+            }),
         }
     }
 

@@ -16,4 +16,5 @@ pub use attach::{Attached, attach};
 pub use folder::{FolderError, Membership, NodeFolder};
 pub use forward::{Forward, ForwardError};
 pub use join::{Invitation, JoinError, JoinRequest, Joined, join};
+pub use peers::Peers;
 pub use runtime::{Happening, NodeRuntime, RunError};

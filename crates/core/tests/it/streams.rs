@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 struct Farm {
     hub: TestHub,
-    _lab: TestNode,
+    lab: TestNode,
     laptop: TestNode,
     target: String,
     _echo: Option<Echo>,
@@ -34,7 +34,7 @@ async fn farm_to(target: String, direct: bool) -> anyhow::Result<Farm> {
     }
     let lab = lab.connect().await?;
     let laptop = TestNode::join(&hub, "laptop", &[format!("lab:{target}")], &[]).await?;
-    Ok(Farm { hub, _lab: lab, laptop, target, _echo: None })
+    Ok(Farm { hub, lab, laptop, target, _echo: None })
 }
 
 async fn farm(direct: bool) -> anyhow::Result<Farm> {
@@ -221,6 +221,24 @@ async fn a_key_that_changed_is_not_believed() -> anyhow::Result<()> {
     grants::grant(&farm.hub.operator(), farm.hub.hub(), "laptop", &right).await?;
     let error = farm.forward().await.err().expect("it is refused");
     assert!(matches!(error, ForwardError::PeerChanged(_)), "{error}");
-    assert!(error.to_string().contains("--peer-key"), "{error}");
-    Ok(())
+    assert!(error.to_string().contains("nave node trust lab"), "{error}");
+    let key = nodes::show(&farm.hub.operator(), farm.hub.hub(), "lab").await?.public_key.unwrap();
+    nave_core::node::Peers::open(&farm.laptop.folder)?.vouch("lab", key.parse()?)?;
+    talk(farm.forward().await?.address, 1000).await
+}
+
+#[tokio::test]
+async fn a_node_that_joined_anew_is_refused_until_the_other_end_trusts_its_key() -> anyhow::Result<()> {
+    let mut farm = farm(false).await?;
+    talk(farm.forward().await?.address, 10).await?;
+    nodes::revoke(&farm.hub.operator(), farm.hub.hub(), "laptop").await?;
+    farm.laptop = TestNode::join(&farm.hub, "laptop", &[format!("lab:{}", farm.target)], &[]).await?;
+    let forward = farm.forward().await?;
+    assert!(talk(forward.address, 10).await.is_err());
+    let words = failure(&forward).await?;
+    assert!(words.contains("nave node trust laptop"), "{words}");
+    let key = nodes::show(&farm.hub.operator(), farm.hub.hub(), "laptop").await?.public_key.unwrap();
+    // The lab's node keeps running meanwhile.
+    nave_core::node::Peers::open(&farm.lab.folder)?.vouch("laptop", key.parse()?)?;
+    talk(forward.address, 10).await
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use http::Method;
 use nave_core::api;
-use nave_core::node::{Happening, Invitation, JoinRequest, Joined, NodeFolder, NodeRuntime, RunError};
+use nave_core::node::{Happening, Invitation, JoinRequest, Joined, NodeFolder, NodeRuntime, Peers, RunError};
 use nave_link::random::Random;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -61,6 +61,12 @@ pub async fn run(context: &Context<'_>, command: Node) -> anyhow::Result<()> {
                 folder.save(&membership)?;
             }
             stay(context, Joined { folder, membership }).await
+        }
+        Node::Trust { name, key } => {
+            let folder = NodeFolder::find(&context.data, context.url.as_ref())?;
+            Peers::open(&folder)?.vouch(&name, key)?;
+            printer.talk(format!("nave: {name} is known by that key from now on"));
+            Ok(())
         }
         Node::Add { name, roles, grace } => {
             let request = api::MintKey { roles, grace_seconds: grace.0.as_secs() };
