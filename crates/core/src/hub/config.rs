@@ -404,7 +404,7 @@ mod tests {
         assert_eq!(told.node_settings().keep_events, default.node_settings().keep_events);
         assert_eq!(told.connection_limits(), default.connection_limits());
         let everything = toml::Value::try_from(&told).unwrap();
-        let set = |value: &toml::Value| value.as_table().map_or(1, |table| table.len());
+        let set = |value: &toml::Value| value.as_table().map_or(1, toml::map::Map::len);
         assert_eq!(set(&everything["tls"]), 4, "a setting of [tls] is missing on the page");
         assert_eq!(set(&everything["limits"]), 5, "a setting of [limits] is missing on the page");
     }
