@@ -1,20 +1,16 @@
-//! How a client checks the certificate that a hub serves. Three ways: by an access key, which names the
-//! certificate; by certificate authorities; or not at all, where the hub proves its key inside the connection.
-//! In every way the handshake's own signature is verified: the bytes of a certificate alone prove nothing.
+//! How a client checks the certificate that a hub serves: by an access key, which names the certificate, or not at
+//! all, where the hub proves its key inside the connection. In both ways the handshake's own signature is verified:
+//! the bytes of a certificate alone prove nothing.
 
 use std::fmt;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::TLS13;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
 use crate::access_key::{AccessKey, Fingerprint, Prefix};
 
@@ -76,28 +72,6 @@ fn config(pinned: Option<Prefix>) -> Arc<ClientConfig> {
     // Upgrades to WebSockets and raw bytes are HTTP/1.1's.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(config)
-}
-
-/// Why certificate authorities cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}: {problem}")]
-pub struct RootsError {
-    path: String,
-    problem: String,
-}
-
-/// The certificates in a PEM file, to be trusted as authorities.
-pub fn roots_from(files: &[impl AsRef<Path>]) -> Result<RootCertStore, RootsError> {
-    let mut roots = RootCertStore::empty();
-    for file in files {
-        let failed = |problem: String| RootsError { path: file.as_ref().display().to_string(), problem };
-        let certificates = CertificateDer::pem_file_iter(file).map_err(|error| failed(error.to_string()))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-            roots.add(certificate).map_err(|error| failed(error.to_string()))?;
-        }
-    }
-    Ok(roots)
 }
 
 /// Accepts the pinned certificate, or any; and only from whoever holds its key.
