@@ -1,5 +1,7 @@
 //! The link's protocol as other versions of it see it.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is a failure like any other")]
+
 use nave_link::handshake::{FromHub, FromNode};
 use nave_link::protocol::{StreamOpened, ToHub, ToNode};
 use nave_link::rpc::Message;
