@@ -160,6 +160,18 @@ async fn a_rotated_access_key_is_let_in_until_its_grace_ends() -> anyhow::Result
 }
 
 #[tokio::test]
+async fn a_grace_beyond_all_calendars_is_refused() -> anyhow::Result<()> {
+    let hub = TestHub::start().await?;
+    let before = identity::show(&hub.operator(), hub.hub(), false)?;
+    let error = identity::rotate(&hub.operator(), hub.hub(), Duration::MAX).await.unwrap_err();
+    assert!(error.message().contains("at most 90 days"), "{error}");
+    assert_eq!(*identity::show(&hub.operator(), hub.hub(), false)?, *before);
+    let error = nodes::mint_key(&hub.operator(), hub.hub(), "runner", &[], Duration::MAX).await.unwrap_err();
+    assert!(error.message().contains("at most 90 days"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_nodes_own_access_key_makes_it_that_node_and_no_other_machine() -> anyhow::Result<()> {
     let hub = TestHub::start().await?;
     let roles = ["host".to_owned()];

@@ -25,6 +25,7 @@ pub const SHOW: Action = Action("key.show");
 /// Replacing it.
 pub const ROTATE: Action = Action("key.rotate");
 
+const LONGEST_GRACE: Duration = Duration::from_hours(90 * 24);
 const FILE: &str = "hub-access-key";
 const PREVIOUS: &str = "hub-access-key.previous";
 
@@ -150,10 +151,18 @@ pub fn show(op: &Op, hub: &Hub, full: bool) -> Result<Zeroizing<String>> {
     Ok(hub.access_keys.reveal(full))
 }
 
+/// When a grace ends that begins now; no longer one is let through than a key should live beside its successor.
+pub fn grace_end(now: OffsetDateTime, grace: Duration) -> Result<OffsetDateTime> {
+    if grace > LONGEST_GRACE {
+        return Err(Error::invalid("grace", "must be at most 90 days"));
+    }
+    Ok(now + grace)
+}
+
 /// Makes a new secret under the same prefix. The old one is let in until `grace` has passed; live connections stay.
 pub async fn rotate(op: &Op, hub: &Hub, grace: Duration) -> Result<Zeroizing<String>> {
     access::require(op, ROTATE)?;
-    let ends = (!grace.is_zero()).then(|| op.clock.now() + grace);
+    let ends = if grace.is_zero() { None } else { Some(grace_end(op.clock.now(), grace)?) };
     let mut act = hub.store.begin().await?;
     let event = Event {
         action: "key.rotated",

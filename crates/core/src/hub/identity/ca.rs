@@ -61,7 +61,11 @@ pub fn init(folder: &Path, days: u32, now: OffsetDateTime) -> Result<PathBuf, Id
     (params.not_before, params.not_after) = validity(days, now);
     let signed = params.self_signed(&pair).map_err(failed_at(&certificate))?;
     secret_file::create(&key, pair.serialize_pem().as_bytes(), 0o600)?;
-    secret_file::create(&certificate, signed.pem().as_bytes(), 0o644)?;
+    if let Err(error) = secret_file::create(&certificate, signed.pem().as_bytes(), 0o644) {
+        // A key without its certificate would stand in the way of the next attempt.
+        let _ = fs::remove_file(&key);
+        return Err(error.into());
+    }
     Ok(certificate)
 }
 

@@ -8,7 +8,7 @@ mod key;
 mod self_signed;
 mod tls;
 
-pub use access_keys::{AccessKeys, ROTATE, SHOW, rotate, show};
+pub use access_keys::{AccessKeys, ROTATE, SHOW, grace_end, rotate, show};
 pub use folder::DataFolder;
 pub use key::load_or_make as hub_key;
 pub use self_signed::{KeyKind, load_or_make as self_signed};

@@ -11,6 +11,7 @@ use crate::api::NodeStatus;
 use crate::hub::access::{self, Action};
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
+use crate::hub::identity;
 use crate::hub::op::Op;
 use crate::id::NodeId;
 
@@ -30,6 +31,7 @@ pub async fn mint_key(
     check_name(name)?;
     check_roles(roles)?;
     let now = op.clock.now();
+    let ends = identity::grace_end(now, grace)?;
     let mut act = hub.store.begin().await?;
     let row = if let Some(row) = store::by_name(act.connection(), name).await? {
         row
@@ -41,7 +43,7 @@ pub async fn mint_key(
     for role in roles {
         store::add_role(&mut act, row.id, role).await?;
     }
-    store::end_node_keys(&mut act, row.id, now + grace).await?;
+    store::end_node_keys(&mut act, row.id, ends).await?;
     let id = hex::encode(hub.random.bytes::<6>());
     let key = AccessKey::new_per_node(&hub.access_keys.fingerprint(), &id, &hub.random);
     store::insert_node_key(&mut act, &id, row.id, &key.secret().hash(), now).await?;
