@@ -85,6 +85,16 @@ impl Hub {
         line.split_whitespace().nth(1).context("VmRSS")?.parse().context("VmRSS")
     }
 
+    /// Waits until so many nodes are connected.
+    pub async fn until_connected(&self, nodes: usize) -> anyhow::Result<()> {
+        let connected = || async {
+            let list = self.command(&["node", "list", "--json"]).await.ok()?;
+            let list: Vec<nave_core::api::Node> = serde_json::from_str(&list).ok()?;
+            (list.iter().filter(|node| node.online).count() == nodes).then_some(())
+        };
+        nave_testkit::wait::until("the nodes are connected", connected).await
+    }
+
     /// Its data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("d")

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -97,6 +97,12 @@ async fn forwarded(hub: &Hub, name: &str, target: SocketAddr) -> anyhow::Result<
     Ok((child, line.trim().parse().context("nave forward printed no address")?))
 }
 
+/// Waits until something listens there.
+async fn answers(address: SocketAddr) -> anyhow::Result<()> {
+    let listening = || async { TcpStream::connect(address).await.ok() };
+    nave_testkit::wait::until("socat listens", listening).await.map(drop)
+}
+
 /// socat with OpenSSL on both ends, as people tunnel a port by hand.
 async fn socat(folder: &std::path::Path, target: SocketAddr) -> anyhow::Result<(Vec<Child>, SocketAddr)> {
     let pem = folder.join("socat.pem");
@@ -126,7 +132,9 @@ async fn socat(folder: &std::path::Path, target: SocketAddr) -> anyhow::Result<(
     )?;
     let here =
         end(format!("TCP-LISTEN:{},{listen},nodelay", near.port()), format!("OPENSSL:{middle},verify=0"))?;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    for port in [middle, near] {
+        answers(port).await?;
+    }
     Ok((vec![far, here], near))
 }
 
@@ -143,7 +151,7 @@ pub async fn run() -> anyhow::Result<Table> {
         .collect();
     let grants: Vec<&str> = open.iter().flat_map(|target| ["--open", target.as_str()]).collect();
     let _laptop = node(&hub, "laptop", &grants, &[]).await?;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    hub.until_connected(3).await?;
 
     let mut kept = Vec::new();
     let mut paths: Vec<(&str, SocketAddr, SocketAddr)> = vec![("raw loopback TCP", echo, sink)];

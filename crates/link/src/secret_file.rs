@@ -88,6 +88,12 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), SecretFileE
     sync_folder(path)
 }
 
+/// Gives a file its final name, durably; a file that has that name already is replaced.
+pub fn take_name(from: &Path, to: &Path) -> Result<(), SecretFileError> {
+    fs::rename(from, to).map_err(at(to))?;
+    sync_folder(to)
+}
+
 /// Reads a secret. A file that others can read is refused, unless it lies below `credentials`, the folder in which
 /// systemd hands credentials over and which it guards itself.
 pub fn read_private(path: &Path, credentials: Option<&Path>) -> Result<Zeroizing<String>, SecretFileError> {

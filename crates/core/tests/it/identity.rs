@@ -47,6 +47,9 @@ async fn openssl_is_content_with_the_authority() -> anyhow::Result<()> {
     for expected in ["CA:TRUE", "Certificate Sign, CRL Sign", "Subject Key Identifier", "secp384r1"] {
         assert!(shown.contains(expected), "{expected}: {shown}");
     }
+    let error = ca::issue(folder.path(), "hub.example.org", 30, false, now).unwrap_err().to_string();
+    assert!(error.contains("already") && error.contains("remove both files"), "{error}");
+    fs::remove_dir_all(folder.path().join("ca/hub.example.org"))?;
     let (certificate, _) = ca::issue(folder.path(), "hub.example.org", 30, true, now)?;
     let (_, shown) = run("openssl", &["x509", "-in", text(&certificate), "-noout", "-text"]);
     let names = "DNS:hub.example.org, DNS:*.hub.example.org";
@@ -207,6 +210,25 @@ async fn a_full_disk_leaves_nothing_that_refuses_the_next_start() -> anyhow::Res
         start()?;
     }
     assert!(failed > 1, "the disk was never full: this proves nothing");
+    Ok(())
+}
+
+#[test]
+fn a_power_cut_between_key_and_certificate_is_finished_at_the_next_start() -> anyhow::Result<()> {
+    let (folder, now) = (tempfile::tempdir()?, Clock::system().now());
+    let made = identity::self_signed(folder.path(), KeyKind::EcdsaP256, now)?;
+    let (pending, certificate) =
+        (folder.path().join("hub-cert.pem.pending"), folder.path().join("hub-cert.pem"));
+    assert!(!pending.exists());
+    fs::rename(&certificate, &pending)?;
+    let finished = identity::self_signed(folder.path(), KeyKind::EcdsaP256, now)?;
+    assert_eq!(finished.fingerprint, made.fingerprint);
+    assert!(!pending.exists());
+    // Cut before the key was written: nobody has seen that certificate, so another is made.
+    fs::rename(&certificate, &pending)?;
+    fs::remove_file(folder.path().join("hub-key.pem"))?;
+    assert_ne!(identity::self_signed(folder.path(), KeyKind::EcdsaP256, now)?.fingerprint, made.fingerprint);
+    assert!(!pending.exists());
     Ok(())
 }
 

@@ -78,14 +78,7 @@ pub async fn resolve(reader: &mut AnyConnection, request: &GrantRequest) -> Resu
 /// Writes a right into an act, with its event.
 pub async fn add(act: &mut Act, hub: &Hub, op: &Op, node: &NodeRow, grant: &NewGrant) -> Result<()> {
     if store::insert(act, GrantId::new(), node.id, grant, op).await? {
-        let event = Event {
-            action: "grant.added",
-            object_kind: "node",
-            object_id: node.id.to_string(),
-            object_name: node.name.clone(),
-            detail: json!({ "action": grant.action, "scope": grant.words }),
-        };
-        hub.record(act, op, event).await?;
+        hub.record(act, op, about("grant.added", node, grant)).await?;
     }
     Ok(())
 }
@@ -109,14 +102,7 @@ pub async fn withdraw(op: &Op, hub: &Hub, name: &str, request: &GrantRequest) ->
     if !store::delete(&mut act, node.id, &grant).await? {
         return Err(Error::not_found("grant", format!("{} {} {}", node.name, grant.action, grant.words)));
     }
-    let event = Event {
-        action: "grant.removed",
-        object_kind: "node",
-        object_id: node.id.to_string(),
-        object_name: node.name.clone(),
-        detail: json!({ "action": grant.action, "scope": grant.words }),
-    };
-    hub.record(&mut act, op, event).await?;
+    hub.record(&mut act, op, about("grant.removed", &node, &grant)).await?;
     act.commit().await?;
     hub.streams.recheck(hub, node.id).await
 }
@@ -155,4 +141,14 @@ pub async fn may_open(
 /// Takes away everything that names a node, which is gone.
 pub async fn forget_node(act: &mut Act, node: NodeId) -> Result<()> {
     store::delete_node(act, node).await
+}
+
+fn about(action: &'static str, node: &NodeRow, grant: &NewGrant) -> Event {
+    Event {
+        action,
+        object_kind: "node",
+        object_id: node.id.to_string(),
+        object_name: node.name.clone(),
+        detail: json!({ "action": grant.action, "scope": grant.words }),
+    }
 }

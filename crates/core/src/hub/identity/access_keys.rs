@@ -130,18 +130,25 @@ impl AccessKeys {
         &self,
         secret: Zeroizing<String>,
         grace_ends: Option<OffsetDateTime>,
-    ) -> Result<(), IdentityError> {
+    ) -> Result<Secrets, IdentityError> {
+        self.put(Secrets { previous: grace_ends.map(|ends| (self.current(), ends)), current: secret })
+    }
+
+    fn current(&self) -> Zeroizing<String> {
+        self.secrets.read().unwrap_or_else(PoisonError::into_inner).current.clone()
+    }
+
+    /// Writes these secrets and returns those before them.
+    fn put(&self, new: Secrets) -> Result<Secrets, IdentityError> {
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
-        let previous = grace_ends.map(|ends| (secrets.current.clone(), ends));
         let path = self.folder.join(PREVIOUS);
-        let text = match &previous {
+        let text = match &new.previous {
             Some((secret, ends)) => Zeroizing::new(format!("{} {}\n", to_millis(*ends), secret.as_str())),
             None => Zeroizing::new("0 -\n".to_owned()),
         };
         secret_file::replace(&path, text.as_bytes(), 0o600)?;
-        secret_file::replace(&self.path(), &line(&self.fingerprint, &secret), 0o600)?;
-        *secrets = Secrets { current: secret, previous };
-        Ok(())
+        secret_file::replace(&self.path(), &line(&self.fingerprint, &new.current), 0o600)?;
+        Ok(std::mem::replace(&mut *secrets, new))
     }
 }
 
@@ -172,8 +179,13 @@ pub async fn rotate(op: &Op, hub: &Hub, grace: Duration) -> Result<Zeroizing<Str
         detail: json!({ "grace_seconds": grace.as_secs() }),
     };
     hub.record(&mut act, op, event).await?;
-    hub.access_keys.replace(AccessKey::new_shared_secret(&hub.random), ends).map_err(Error::internal)?;
-    act.commit().await?;
+    let before =
+        hub.access_keys.replace(AccessKey::new_shared_secret(&hub.random), ends).map_err(Error::internal)?;
+    if let Err(error) = act.commit().await {
+        // No key changes without its line in the audit log.
+        hub.access_keys.put(before).map_err(Error::internal)?;
+        return Err(error);
+    }
     Ok(hub.access_keys.reveal(false))
 }
 

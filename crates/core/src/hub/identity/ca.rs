@@ -79,6 +79,12 @@ pub fn issue(
     now: OffsetDateTime,
 ) -> Result<(PathBuf, PathBuf), IdentityError> {
     let (certificate, key) = issued(folder, host);
+    if certificate.exists() {
+        return Err(IdentityError::unusable(
+            certificate,
+            "there is a certificate for that host already: to replace it and its key, remove both files first, then restart the hub that serves them",
+        ));
+    }
     let root = root_certificate(folder);
     let root_pem = fs::read_to_string(&root).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => {

@@ -1,7 +1,6 @@
 //! Identity `self`: a certificate that the hub signs itself at its first start. Clients check it by the access key,
 //! so it must not change by itself.
 
-use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +16,8 @@ use super::{IdentityError, TlsIdentity};
 
 const KEY: &str = "hub-key.pem";
 const CERTIFICATE: &str = "hub-cert.pem";
+/// The certificate until its key is there.
+const PENDING: &str = "hub-cert.pem.pending";
 /// Ten years.
 const VALIDITY: Duration = Duration::from_hours(87600);
 /// Clocks of clients run a little behind.
@@ -36,9 +37,14 @@ pub enum KeyKind {
 /// Loads the pair in `cert/`, or makes it if neither file is there.
 pub fn load_or_make(folder: &Path, kind: KeyKind, now: OffsetDateTime) -> Result<TlsIdentity, IdentityError> {
     let (key, certificate) = (folder.join(KEY), folder.join(CERTIFICATE));
+    let pending = folder.join(PENDING);
+    if pending.exists() && key.exists() && !certificate.exists() {
+        // The power went after the key was written: only the certificate's name is missing.
+        secret_file::take_name(&pending, &certificate)?;
+    }
     match (key.exists(), certificate.exists()) {
         (true, true) => {}
-        (false, false) => make(&key, &certificate, kind, now)?,
+        (false, false) => make(&key, &certificate, &pending, kind, now)?,
         (true, false) => {
             return Err(IdentityError::unusable(
                 certificate,
@@ -61,7 +67,13 @@ pub fn load_or_make(folder: &Path, kind: KeyKind, now: OffsetDateTime) -> Result
     TlsIdentity::load("self", &certificate, &key, None, now)
 }
 
-fn make(key: &Path, certificate: &Path, kind: KeyKind, now: OffsetDateTime) -> Result<(), IdentityError> {
+fn make(
+    key: &Path,
+    certificate: &Path,
+    pending: &Path,
+    kind: KeyKind,
+    now: OffsetDateTime,
+) -> Result<(), IdentityError> {
     let failed =
         |error: rcgen::Error| IdentityError::unusable(certificate, format!("it cannot be made ({error})"));
     let pair = match kind {
@@ -82,13 +94,11 @@ fn make(key: &Path, certificate: &Path, kind: KeyKind, now: OffsetDateTime) -> R
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let signed = params.self_signed(&pair).map_err(failed)?;
+    // In this order there is no moment at which a key stands without a certificate that belongs to it: a start that
+    // finds the key alone finishes with the pending one.
+    secret_file::replace(pending, signed.pem().as_bytes(), 0o644)?;
     secret_file::create(key, pair.serialize_pem().as_bytes(), 0o600)?;
-    if let Err(error) = secret_file::create(certificate, signed.pem().as_bytes(), 0o644) {
-        // A key without its certificate would refuse the next start.
-        let _ = fs::remove_file(key);
-        return Err(error.into());
-    }
-    Ok(())
+    Ok(secret_file::take_name(pending, certificate)?)
 }
 
 /// The machine's name, as far as it can stand in a certificate.
