@@ -58,3 +58,23 @@ id!(
     /// One byte pipe between two nodes.
     StreamId
 );
+id!(
+    /// A human account.
+    PersonId
+);
+id!(
+    /// One sign-in in a browser.
+    SessionId
+);
+id!(
+    /// A secret by which a program acts for a person.
+    TokenId
+);
+id!(
+    /// Somebody's wish to be let in.
+    AccessRequestId
+);
+id!(
+    /// A command line that waits to be let in.
+    DeviceRequestId
+);

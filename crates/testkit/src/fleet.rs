@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use nave_core::hub::access::{self, Action};
+use nave_core::hub::access::{self, Action, Roles};
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::Result;
 use nave_core::hub::fleet::{Fleet, NodeHappening};
@@ -17,7 +17,7 @@ use nave_core::hub::op::Op;
 use nave_core::hub::store::{Migration, MigrationSet};
 
 /// Reading the count.
-pub const COUNT: Action = Action("testfleet.count");
+pub const COUNT: Action = Action::new("testfleet.count", Roles::ANY);
 
 /// Counts what happens to nodes, in its own table.
 #[derive(Debug, Default)]

@@ -1,5 +1,9 @@
 //! What hub, nodes and the command line agree on: the shapes of `/nave/v1`. Times are RFC 3339 in UTC.
 
+mod people;
+
+pub use people::*;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

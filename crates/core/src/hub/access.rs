@@ -1,28 +1,85 @@
 //! Who may do what, where: the check with which every service function begins.
 
+mod rights;
+
+pub use self::rights::{Rights, Roles, Scope};
 use super::error::{Error, Result};
 use super::op::{Actor, Op};
 
-/// Something that can be done, by the name that grants and the authorization table use: `noun.verb`.
+/// Something that can be done, by the name that the authorization table and the audit log use: `noun.verb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Action(pub &'static str);
+pub struct Action {
+    /// Its name.
+    pub name: &'static str,
+    /// The roles of which a person needs one.
+    pub roles: Roles,
+}
 
-impl std::fmt::Display for Action {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0)
+impl Action {
+    /// An action for people who hold one of these roles.
+    pub const fn new(name: &'static str, roles: Roles) -> Self {
+        Self { name, roles }
     }
 }
 
-/// Lets the hub itself and its machine's operator do anything, and everybody else nothing. What a node may do by its
-/// grants is decided where the scope is known.
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Lets whoever may do this everywhere pass: the hub itself, its machine's operator, and people with the right role.
+/// What a node may do by its grants is decided where the target is known.
 pub fn require(op: &Op, action: Action) -> Result<()> {
+    require_in(op, action, &Scope::Everything)
+}
+
+/// As [`require`], for one thing.
+pub fn require_in(op: &Op, action: Action, scope: &Scope) -> Result<()> {
+    if allows(op, action, scope) { Ok(()) } else { Err(refusal(op, action)) }
+}
+
+/// As [`require`], for an action whose things are not known yet: lets pass who may do it to at least one thing. The
+/// caller then leaves out, or calls not found, what the actor may not see.
+pub fn require_somewhere(op: &Op, action: Action) -> Result<()> {
     match &op.actor {
-        Actor::Hub(_) | Actor::Operator { .. } => Ok(()),
-        Actor::Node { name, .. } => {
-            Err(Error::Forbidden(format!("node {name} may not do that ({action}): ask the hub's operator")))
-        }
-        Actor::Anonymous => Err(Error::Unauthenticated(format!(
-            "this needs an identity ({action}): use the command line on the hub's own machine, or a node's key"
+        Actor::Person(person) if person.rights.allows_somewhere(action) => Ok(()),
+        _ => require(op, action),
+    }
+}
+
+/// Whether the actor may do this to one thing.
+pub fn allows(op: &Op, action: Action, scope: &Scope) -> bool {
+    match &op.actor {
+        Actor::Hub(_) | Actor::Operator { .. } => true,
+        Actor::Person(person) => person.rights.allows(action, scope),
+        Actor::Node { .. } | Actor::Anonymous => false,
+    }
+}
+
+/// Who is signed in, for what everybody may do with what is their own.
+pub fn require_person(op: &Op) -> Result<&super::op::Person> {
+    match &op.actor {
+        Actor::Person(person) => Ok(person),
+        Actor::Anonymous => Err(Error::Unauthenticated("sign in first".to_owned())),
+        other => Err(Error::Forbidden(format!(
+            "this is about a person's own account, and {} is none: sign in, or name the person",
+            other.name()
         ))),
+    }
+}
+
+fn refusal(op: &Op, action: Action) -> Error {
+    match &op.actor {
+        Actor::Node { name, .. } => {
+            Error::Forbidden(format!("node {name} may not do that ({action}): ask the hub's operator"))
+        }
+        Actor::Person(person) => Error::Forbidden(format!(
+            "{} may not do that ({action}): it takes the role {}; ask an administrator of this hub",
+            person.name, action.roles
+        )),
+        _ => Error::Unauthenticated(format!(
+            "this needs an identity ({action}): sign in with `nave login`, use the command line on the hub's own machine, or an API token"
+        )),
     }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::context::{JoinWithAccessKey, NodeSettings};
 use super::edge::{Address, IpNet, Limits, ListenerConfig};
 use super::identity::KeyKind;
+use super::people::config::PeopleTable;
 
 /// The largest configuration that is read, in bytes.
 const MAX_SIZE: usize = 256 << 10;
@@ -40,6 +41,8 @@ pub struct HubConfig {
     pub nodes: NodesTable,
     /// Joining.
     pub join: JoinTable,
+    /// People.
+    pub people: PeopleTable,
     /// The audit log.
     pub events: EventsTable,
     /// Metrics.

@@ -18,6 +18,7 @@ use super::job::Jobs;
 use super::metrics::Metrics;
 use super::nodes::Presence;
 use super::op::Op;
+use super::people::People;
 use super::seal::Sealer;
 use super::store::{Act, Store};
 use super::streams::Streams;
@@ -86,7 +87,9 @@ pub struct Hub {
     pub presence: Presence,
     /// Streams under way.
     pub streams: Streams,
-    /// Wrong keys and tokens, by source address.
+    /// What people need to sign in.
+    pub people: People,
+    /// Wrong keys, passwords and tokens, by source address.
     pub wrong_keys: Throttle,
     /// What is counted.
     pub metrics: Metrics,

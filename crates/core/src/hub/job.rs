@@ -122,6 +122,11 @@ pub fn core_jobs() -> Vec<Job> {
             let forgotten = hub.streams.forget_stale(hub.clock.now());
             Ok(format!("{forgotten} streams forgotten"))
         }),
+        Job::new("sessions.forget_ended", Duration::from_mins(10), None, |hub| async move {
+            let op = hub.op("sessions.forget_ended");
+            let forgotten = super::people::sessions::forget_ended(&op, &hub).await?;
+            Ok(format!("{forgotten} sessions, tokens and links forgotten"))
+        }),
         Job::new("events.forget_old", Duration::from_hours(6), None, |hub| async move {
             let op = hub.op("events.forget_old");
             let before = hub.clock.now() - hub.settings.keep_events;

@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod nodes;
 pub mod op;
 pub mod paths;
+pub mod people;
 pub mod running;
 pub mod seal;
 pub mod source;

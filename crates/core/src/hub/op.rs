@@ -1,9 +1,11 @@
 //! `Op`: who asks, from where, under which request, by which clock. Every service function takes one first.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use super::access::Rights;
 use crate::clock::Clock;
-use crate::id::{NodeId, RequestId};
+use crate::id::{NodeId, PersonId, RequestId, SessionId, TokenId};
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +24,34 @@ pub enum Actor {
         /// Its name when it connected.
         name: String,
     },
+    /// A person.
+    Person(Person),
     /// Nobody that the hub knows (yet).
     Anonymous,
+}
+
+/// A person who acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Who.
+    pub id: PersonId,
+    /// Its name at that time.
+    pub name: String,
+    /// What it may do, by the way it came.
+    pub rights: Arc<Rights>,
+    /// The way it came.
+    pub via: Via,
+}
+
+/// How a person proved who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// A session in a browser.
+    Session(SessionId),
+    /// An API token.
+    Token(TokenId),
+    /// The key of a device, which is a node that acts for its person.
+    Device(NodeId),
 }
 
 /// The context of one operation.
@@ -53,6 +81,7 @@ impl Actor {
             Self::Hub(_) => "hub",
             Self::Operator { .. } => "operator",
             Self::Node { .. } => "node",
+            Self::Person(_) => "person",
             Self::Anonymous => "anonymous",
         }
     }
@@ -63,6 +92,7 @@ impl Actor {
             Self::Hub(job) => (*job).to_owned(),
             Self::Operator { uid } => uid.to_string(),
             Self::Node { id, .. } => id.to_string(),
+            Self::Person(person) => person.id.to_string(),
             Self::Anonymous => String::new(),
         }
     }
@@ -73,6 +103,7 @@ impl Actor {
             Self::Hub(job) => format!("hub ({job})"),
             Self::Operator { uid } => format!("operator (uid {uid})"),
             Self::Node { name, .. } => name.clone(),
+            Self::Person(person) => person.name.clone(),
             Self::Anonymous => "anonymous".to_owned(),
         }
     }

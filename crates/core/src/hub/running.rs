@@ -21,6 +21,7 @@ use super::http::{self, RouteRow};
 use super::identity::{self, AccessKeys, DataFolder, IdentityError, TlsIdentity};
 use super::job;
 use super::nodes::Presence;
+use super::people::People;
 use super::seal::{MasterFile, SealError, Sealer};
 use super::store::{DatabaseUrl, MigrationSet, Store};
 use super::streams::Streams;
@@ -148,6 +149,7 @@ impl HubSetup {
             bus: LocalBus::new(),
             presence: Presence::default(),
             streams: Streams::default(),
+            people: People::new(self.config.people.settings(), &self.clock),
             wrong_keys: Throttle::new(self.clock),
             metrics: super::metrics::Metrics::default(),
             metrics_token: self.config.metrics.token_file.clone(),

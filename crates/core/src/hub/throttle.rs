@@ -1,7 +1,9 @@
 //! Slows down whoever guesses: ten wrong attempts within a minute from one address earn a delay that doubles with
 //! every further one.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,14 +18,16 @@ const FREE_ATTEMPTS: u32 = 10;
 const WINDOW: Duration = Duration::from_mins(1);
 const FIRST_DELAY: Duration = Duration::from_secs(2);
 const LONGEST_DELAY: Duration = Duration::from_mins(15);
+const LONGEST_NAME_DELAY: Duration = Duration::from_secs(30);
 /// The most addresses that are remembered; the oldest go first.
 const MAX_ADDRESSES: usize = 10_000;
 
-/// Wrong attempts by source address.
+/// Wrong attempts by source address, or by whatever else is guessed at.
 #[derive(Debug)]
-pub struct Throttle {
+pub struct Throttle<K = IpAddr> {
     clock: Clock,
-    sources: Mutex<HashMap<IpAddr, Attempts>>,
+    longest: Duration,
+    sources: Mutex<HashMap<K, Attempts>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,32 +40,73 @@ struct Attempts {
 impl Throttle {
     /// Nobody has tried anything yet.
     pub fn new(clock: Clock) -> Self {
-        Self { clock, sources: Mutex::default() }
+        Self { clock, longest: LONGEST_DELAY, sources: Mutex::default() }
     }
 
     /// Whether an address may try now. `None` is the hub's own machine, which may.
     pub fn check(&self, source: Option<IpAddr>) -> Result<()> {
-        let Some(source) = source.map(group) else { return Ok(()) };
+        source.map(group).map_or(Ok(()), |source| self.check_key(&source))
+    }
+
+    /// Counts a wrong attempt. True if it is the one that begins a delay: worth an event.
+    pub fn wrong(&self, source: Option<IpAddr>) -> bool {
+        source.map(group).is_some_and(|source| self.wrong_key(source))
+    }
+
+    /// Forgets an address's wrong attempts: it proved itself.
+    pub fn right(&self, source: Option<IpAddr>) {
+        if let Some(source) = source {
+            self.right_key(&group(source));
+        }
+    }
+}
+
+impl Throttle<String> {
+    /// Nobody has tried anything yet. What is guessed at from many addresses is delayed less long than an address that
+    /// guesses: its owner comes from one of them.
+    pub fn by_name(clock: Clock) -> Self {
+        Self { clock, longest: LONGEST_NAME_DELAY, sources: Mutex::default() }
+    }
+
+    /// Whether this may be tried now.
+    pub fn check_name(&self, name: &str) -> Result<()> {
+        self.check_key(name)
+    }
+
+    /// Counts a wrong attempt. True if it is the one that begins a delay: worth an event.
+    pub fn wrong_name(&self, name: &str) -> bool {
+        self.wrong_key(name.to_owned())
+    }
+
+    /// Forgets the wrong attempts: the owner came.
+    pub fn right_name(&self, name: &str) {
+        self.right_key(name);
+    }
+}
+
+impl<K: Eq + Hash> Throttle<K> {
+    fn check_key<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Result<()>
+    where
+        K: Borrow<Q>,
+    {
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
-        match sources.get(&source) {
+        match sources.get(key) {
             Some(attempts) if attempts.blocked_until > now => {
                 let wait = attempts.blocked_until - now;
-                Err(Error::Throttled(wait.try_into().unwrap_or(LONGEST_DELAY)))
+                Err(Error::Throttled(wait.try_into().unwrap_or(self.longest)))
             }
             _ => Ok(()),
         }
     }
 
-    /// Counts a wrong attempt. True if it is the one that begins a delay: worth an event.
-    pub fn wrong(&self, source: Option<IpAddr>) -> bool {
-        let Some(source) = source.map(group) else { return false };
+    fn wrong_key(&self, key: K) -> bool {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
-        if sources.len() >= MAX_ADDRESSES && !sources.contains_key(&source) {
+        if sources.len() >= MAX_ADDRESSES && !sources.contains_key(&key) {
             make_room(&mut sources, now);
         }
-        let attempts = sources.entry(source).or_insert(Attempts { first: now, wrong: 0, blocked_until: now });
+        let attempts = sources.entry(key).or_insert(Attempts { first: now, wrong: 0, blocked_until: now });
         // A block keeps its count alive: a patient guesser does not start afresh after each one.
         if now - attempts.first.max(attempts.blocked_until) > WINDOW {
             *attempts = Attempts { first: now, wrong: 0, blocked_until: now };
@@ -71,21 +116,21 @@ impl Throttle {
             return false;
         }
         let doublings = (attempts.wrong - FREE_ATTEMPTS).min(16);
-        attempts.blocked_until = now + FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY);
+        attempts.blocked_until = now + FIRST_DELAY.saturating_mul(1 << doublings).min(self.longest);
         attempts.wrong == FREE_ATTEMPTS
     }
 
-    /// Forgets an address's wrong attempts: it proved itself.
-    pub fn right(&self, source: Option<IpAddr>) {
-        if let Some(source) = source {
-            self.sources.lock().unwrap_or_else(PoisonError::into_inner).remove(&group(source));
-        }
+    fn right_key<Q: Eq + Hash + ?Sized>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+    {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
 
 /// Forgets who is past, and if that is not enough, the older half: room for many at once, so that a flood of new
 /// addresses does not cost a search each.
-fn make_room(sources: &mut HashMap<IpAddr, Attempts>, now: OffsetDateTime) {
+fn make_room<K: Eq + Hash>(sources: &mut HashMap<K, Attempts>, now: OffsetDateTime) {
     sources.retain(|_, attempts| attempts.blocked_until > now || now - attempts.first < WINDOW);
     if sources.len() < MAX_ADDRESSES {
         return;

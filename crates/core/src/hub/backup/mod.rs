@@ -23,7 +23,7 @@ pub use self::manifest::{Manifest, Table};
 pub use self::restore::{Target, restore_stream};
 pub use self::stream::StreamError;
 pub use self::write::{Source, write_stream};
-use super::access::{self, Action};
+use super::access::{self, Action, Roles};
 use super::bus::{Bus, LocalBus};
 use super::event::{self, Event};
 use super::op::Op;
@@ -34,7 +34,7 @@ use crate::clock::Clock;
 const ROOTS: [&str; 5] = ["hub.key", "master.key", "cert", "ca", "blobs"];
 
 /// Making a backup.
-pub const MAKE: Action = Action("backup.make");
+pub const MAKE: Action = Action::new("backup.make", Roles::ADMINS);
 
 /// What a backup holds, and what became of what was there before.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ mod store;
 use serde_json::Value;
 use sqlx::Row as _;
 
-use super::access::{self, Action};
+use super::access::{self, Action, Roles};
 use super::bus::{Bus, Notice};
 use super::error::Result;
 use super::op::Op;
@@ -14,7 +14,7 @@ use super::store::{Act, Store};
 use crate::api::{Event as EventView, EventFilter};
 
 /// Reading the audit log.
-pub const READ: Action = Action("event.read");
+pub const READ: Action = Action::new("event.read", Roles::OPERATORS);
 
 /// The most events that one answer holds.
 pub const MAX_PAGE: u32 = 1000;

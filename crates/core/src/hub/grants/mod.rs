@@ -6,21 +6,40 @@ use nave_link::address::{NodeTarget, Target};
 use serde_json::json;
 use sqlx::AnyConnection;
 
-use super::access::{self, Action};
+use super::access::{self, Action, Roles};
 use super::context::Hub;
 use super::error::{Error, Result};
 use super::event::Event;
 use super::nodes::{self, NodeRow};
 use super::op::Op;
+use super::people;
 use super::store::Act;
 use crate::api::{Grant, GrantRequest};
-use crate::id::{GrantId, NodeId};
+use crate::id::{GrantId, NodeId, PersonId};
 
 /// Giving and taking rights.
-pub const GRANT: Action = Action("node.grant");
+pub const GRANT: Action = Action::new("node.grant", Roles::OPERATORS);
 
 /// What can be granted to a node today.
 const ACTIONS: [&str; 1] = ["open"];
+
+/// Who has a right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A node.
+    Node(NodeId),
+    /// A person, by whichever device.
+    Person(PersonId),
+}
+
+impl Subject {
+    fn columns(self) -> (&'static str, String) {
+        match self {
+            Self::Node(id) => ("node", id.to_string()),
+            Self::Person(id) => ("person", id.to_string()),
+        }
+    }
+}
 
 /// Where a right holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +96,7 @@ pub async fn resolve(reader: &mut AnyConnection, request: &GrantRequest) -> Resu
 
 /// Writes a right into an act, with its event.
 pub async fn add(act: &mut Act, hub: &Hub, op: &Op, node: &NodeRow, grant: &NewGrant) -> Result<()> {
-    if store::insert(act, GrantId::new(), node.id, grant, op).await? {
+    if store::insert(act, GrantId::new(), Subject::Node(node.id), grant, op).await? {
         hub.record(act, op, about("grant.added", node, grant)).await?;
     }
     Ok(())
@@ -99,7 +118,7 @@ pub async fn withdraw(op: &Op, hub: &Hub, name: &str, request: &GrantRequest) ->
     let mut act = hub.store.begin().await?;
     let node = nodes::find(act.connection(), name).await?;
     let grant = resolve(act.connection(), request).await?;
-    if !store::delete(&mut act, node.id, &grant).await? {
+    if !store::delete(&mut act, Subject::Node(node.id), &grant).await? {
         return Err(Error::not_found("grant", format!("{} {} {}", node.name, grant.action, grant.words)));
     }
     hub.record(&mut act, op, about("grant.removed", &node, &grant)).await?;
@@ -107,9 +126,49 @@ pub async fn withdraw(op: &Op, hub: &Hub, name: &str, request: &GrantRequest) ->
     hub.streams.recheck(hub, node.id).await
 }
 
+/// Gives a person a right.
+pub async fn grant_person(op: &Op, hub: &Hub, who: &str, request: &GrantRequest) -> Result<()> {
+    access::require(op, GRANT)?;
+    let mut act = hub.store.begin().await?;
+    let person = people::find(act.connection(), who).await?;
+    let grant = resolve(act.connection(), request).await?;
+    if store::insert(&mut act, GrantId::new(), Subject::Person(person.id), &grant, op).await? {
+        hub.record(&mut act, op, people::about("grant.added", &person, detail(&grant))).await?;
+    }
+    act.commit().await
+}
+
+/// Takes a right from a person; streams that stood on it end.
+pub async fn withdraw_person(op: &Op, hub: &Hub, who: &str, request: &GrantRequest) -> Result<()> {
+    access::require(op, GRANT)?;
+    let mut act = hub.store.begin().await?;
+    let person = people::find(act.connection(), who).await?;
+    let grant = resolve(act.connection(), request).await?;
+    if !store::delete(&mut act, Subject::Person(person.id), &grant).await? {
+        return Err(Error::not_found("grant", format!("{} {} {}", person.name, grant.action, grant.words)));
+    }
+    hub.record(&mut act, op, people::about("grant.removed", &person, detail(&grant))).await?;
+    act.commit().await?;
+    people::recheck_devices(hub, person.id).await
+}
+
+/// The rights of a person.
+pub async fn of_person(op: &Op, hub: &Hub, who: &str) -> Result<Vec<Grant>> {
+    if !access::require_person(op).is_ok_and(|me| me.id.to_string() == who) {
+        access::require(op, people::READ)?;
+    }
+    let mut reader = hub.store.read().await?;
+    let person = people::find(&mut reader, who).await?;
+    in_words(&mut reader, Subject::Person(person.id), &person.name).await
+}
+
 /// The rights of a node.
 pub async fn of_node(reader: &mut AnyConnection, node: &NodeRow) -> Result<Vec<Grant>> {
-    let mut grants = store::of_node(reader, node.id).await?;
+    in_words(reader, Subject::Node(node.id), &node.name).await
+}
+
+async fn in_words(reader: &mut AnyConnection, subject: Subject, name: &str) -> Result<Vec<Grant>> {
+    let mut grants = store::of(reader, subject).await?;
     for grant in &mut grants {
         // Scopes are kept by id, since names change; people read names.
         let (id, rest) = match grant.scope.split_once('/') {
@@ -123,15 +182,15 @@ pub async fn of_node(reader: &mut AnyConnection, node: &NodeRow) -> Result<Vec<G
             },
             Err(_) => "*".to_owned(),
         };
-        grant.subject.clone_from(&node.name);
+        name.clone_into(&mut grant.subject);
     }
     Ok(grants)
 }
 
-/// Whether a node may open a target on another one.
+/// Whether a grant lets a node or a person open a target on another node.
 pub async fn may_open(
     reader: &mut AnyConnection,
-    subject: NodeId,
+    subject: Subject,
     node: NodeId,
     target: &Target,
 ) -> Result<bool> {
@@ -149,6 +208,10 @@ fn about(action: &'static str, node: &NodeRow, grant: &NewGrant) -> Event {
         object_kind: "node",
         object_id: node.id.to_string(),
         object_name: node.name.clone(),
-        detail: json!({ "action": grant.action, "scope": grant.words }),
+        detail: detail(grant),
     }
+}
+
+fn detail(grant: &NewGrant) -> serde_json::Value {
+    json!({ "action": grant.action, "scope": grant.words })
 }

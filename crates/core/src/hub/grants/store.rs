@@ -3,7 +3,7 @@
 use nave_link::address::Target;
 use sqlx::{AnyConnection, Row as _};
 
-use super::{NewGrant, Scope};
+use super::{NewGrant, Scope, Subject};
 use crate::api::Grant;
 use crate::clock::to_millis;
 use crate::hub::error::Result;
@@ -15,17 +15,19 @@ use crate::id::{GrantId, NodeId};
 pub(super) async fn insert(
     act: &mut Act,
     id: GrantId,
-    node: NodeId,
+    subject: Subject,
     grant: &NewGrant,
     op: &Op,
 ) -> Result<bool> {
+    let (kind, subject) = subject.columns();
     let (scope_kind, scope) = grant.scope.columns();
     let done = sqlx::query(
         "INSERT INTO grants (id, subject_kind, subject, action, scope_kind, scope, created_at, created_by) \
-         VALUES ($1, 'node', $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
     )
     .bind(id.to_string())
-    .bind(node.to_string())
+    .bind(kind)
+    .bind(subject)
     .bind(grant.action)
     .bind(scope_kind)
     .bind(scope)
@@ -37,12 +39,14 @@ pub(super) async fn insert(
 }
 
 /// Returns whether the right was there.
-pub(super) async fn delete(act: &mut Act, node: NodeId, grant: &NewGrant) -> Result<bool> {
+pub(super) async fn delete(act: &mut Act, subject: Subject, grant: &NewGrant) -> Result<bool> {
+    let (kind, subject) = subject.columns();
     let (scope_kind, scope) = grant.scope.columns();
     let done = sqlx::query(
-        "DELETE FROM grants WHERE subject_kind = 'node' AND subject = $1 AND action = $2 AND scope_kind = $3 AND scope = $4",
+        "DELETE FROM grants WHERE subject_kind = $1 AND subject = $2 AND action = $3 AND scope_kind = $4 AND scope = $5",
     )
-    .bind(node.to_string())
+    .bind(kind)
+    .bind(subject)
     .bind(grant.action)
     .bind(scope_kind)
     .bind(scope)
@@ -63,11 +67,13 @@ pub(super) async fn delete_node(act: &mut Act, node: NodeId) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn of_node(reader: &mut AnyConnection, node: NodeId) -> Result<Vec<Grant>> {
+pub(super) async fn of(reader: &mut AnyConnection, subject: Subject) -> Result<Vec<Grant>> {
+    let (kind, subject) = subject.columns();
     let rows = sqlx::query(
-        "SELECT id, action, scope FROM grants WHERE subject_kind = 'node' AND subject = $1 ORDER BY action, scope",
+        "SELECT id, action, scope FROM grants WHERE subject_kind = $1 AND subject = $2 ORDER BY action, scope",
     )
-    .bind(node.to_string())
+    .bind(kind)
+    .bind(subject)
     .fetch_all(reader)
     .await?;
     rows.iter()
@@ -84,21 +90,23 @@ pub(super) async fn of_node(reader: &mut AnyConnection, node: NodeId) -> Result<
 
 pub(super) async fn allows(
     reader: &mut AnyConnection,
-    subject: NodeId,
+    subject: Subject,
     action: &'static str,
     node: NodeId,
     target: &Target,
 ) -> Result<bool> {
+    let (kind, subject) = subject.columns();
     let (_, scope) = Scope::Target(node, target.clone()).columns();
     let matching: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM grants WHERE action = $1 \
-         AND ((subject_kind = 'node' AND subject = $2) \
-           OR (subject_kind = 'role' AND subject IN (SELECT role FROM node_roles WHERE node_id = $2))) \
-         AND (scope_kind = 'everything' OR (scope_kind = 'node' AND scope = $3) \
-           OR (scope_kind = 'target' AND scope = $4))",
+         AND ((subject_kind = $2 AND subject = $3) \
+           OR ($2 = 'node' AND subject_kind = 'role' AND subject IN (SELECT role FROM node_roles WHERE node_id = $3))) \
+         AND (scope_kind = 'everything' OR (scope_kind = 'node' AND scope = $4) \
+           OR (scope_kind = 'target' AND scope = $5))",
     )
     .bind(action)
-    .bind(subject.to_string())
+    .bind(kind)
+    .bind(subject)
     .bind(node.to_string())
     .bind(scope)
     .fetch_one(reader)

@@ -15,14 +15,14 @@ use crate::api::{
     Check, Event, EventFilter, GrantRequest, HubView, Invitation, InviteRequest, JobView, KeyRotation,
     KeyText, MintKey, Node, NodeChange, Stream,
 };
-use crate::hub::access::{self, Action};
+use crate::hub::access::{self, Action, Roles};
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::op::Op;
 use crate::hub::{event, grants, identity, job, nodes, seal, status, streams};
 
 /// Reading what the hub is and how it is.
-pub const STATUS: Action = Action("hub.read");
+pub const STATUS: Action = Action::new("hub.read", Roles::ANY);
 
 const fn action(action: Action) -> Access {
     Access::Action(action)

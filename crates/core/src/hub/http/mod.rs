@@ -2,7 +2,9 @@
 
 mod answer;
 mod api;
+pub mod cookie;
 mod extract;
+mod people;
 mod routes;
 mod upgrades;
 
@@ -15,26 +17,44 @@ use super::store::MigrationSet;
 
 /// The core's own routes.
 pub fn core_routes() -> Routes {
-    super::metrics::routes(upgrades::routes(api::routes(Routes::default())))
+    super::metrics::routes(upgrades::routes(people::routes(api::routes(Routes::default()))))
 }
 
 /// The core's own tables.
 pub const MIGRATIONS: MigrationSet = MigrationSet {
     name: "core",
     tables: &[
+        "people",
+        "person_roles",
+        "recovery_codes",
+        "person_links",
+        "sessions",
+        "api_tokens",
+        "access_requests",
+        "person_identities",
+        "provider_sign_ins",
         "nodes",
         "node_roles",
         "invites",
         "grants",
         "node_keys",
         "access_key_names",
+        "device_requests",
         "events",
         "data_keys",
     ],
-    migrations: &[super::store::Migration {
-        version: 1,
-        name: "ground floor",
-        sqlite: include_str!("../../../migrations/sqlite/0001_ground_floor.sql"),
-        postgres: include_str!("../../../migrations/postgres/0001_ground_floor.sql"),
-    }],
+    migrations: &[
+        super::store::Migration {
+            version: 1,
+            name: "ground floor",
+            sqlite: include_str!("../../../migrations/sqlite/0001_ground_floor.sql"),
+            postgres: include_str!("../../../migrations/postgres/0001_ground_floor.sql"),
+        },
+        super::store::Migration {
+            version: 2,
+            name: "people",
+            sqlite: include_str!("../../../migrations/sqlite/0002_people.sql"),
+            postgres: include_str!("../../../migrations/postgres/0002_people.sql"),
+        },
+    ],
 };

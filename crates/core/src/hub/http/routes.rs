@@ -20,6 +20,12 @@ pub enum Access {
     Proof,
     /// Whoever may do this.
     Action(Action),
+    /// Whoever may do this; and everybody to what is their own.
+    OwnOr(Action),
+    /// Whoever is signed in, about what is their own.
+    SignedIn,
+    /// Whoever is somebody, about themselves.
+    Known,
     /// Loopback, or whoever holds the metrics token.
     Metrics,
 }
@@ -40,11 +46,20 @@ impl std::fmt::Display for RouteRow {
         let access = match self.access {
             Access::Open => "everyone",
             Access::Proof => "a key or ticket proved on the connection",
-            Access::Action(action) => action.0,
+            Access::Action(action) => return write_row(f, self, &format!("{action:<24} {}", action.roles)),
+            Access::OwnOr(action) => {
+                return write_row(f, self, &format!("{action:<24} {}, or the person itself", action.roles));
+            }
+            Access::SignedIn => "whoever is signed in, about what is their own",
+            Access::Known => "whoever is known to the hub, about themselves",
             Access::Metrics => "loopback or the metrics token",
         };
-        write!(f, "{:<7} {:<40} {access}", self.method.as_str(), self.path)
+        write_row(f, self, access)
     }
+}
+
+fn write_row(f: &mut std::fmt::Formatter<'_>, row: &RouteRow, access: &str) -> std::fmt::Result {
+    write!(f, "{:<7} {:<50} {access}", row.method.as_str(), row.path)
 }
 
 /// Routes with the rows that they stand for.

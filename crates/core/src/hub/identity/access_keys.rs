@@ -14,16 +14,16 @@ use zeroize::Zeroizing;
 
 use super::IdentityError;
 use crate::clock::{from_millis, to_millis};
-use crate::hub::access::{self, Action};
+use crate::hub::access::{self, Action, Roles};
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::event::Event;
 use crate::hub::op::Op;
 
 /// Showing the shared access key.
-pub const SHOW: Action = Action("key.show");
+pub const SHOW: Action = Action::new("key.show", Roles::ADMINS);
 /// Replacing it.
-pub const ROTATE: Action = Action("key.rotate");
+pub const ROTATE: Action = Action::new("key.rotate", Roles::ADMINS);
 
 const LONGEST_GRACE: Duration = Duration::from_hours(90 * 24);
 const FILE: &str = "hub-access-key";

@@ -43,7 +43,11 @@ async fn decide(op: &Op, hub: &Hub, key: &PublicKey, proof: &Proof) -> Result<Ad
             "this node was revoked: ask the hub's operator for a new invitation".to_owned(),
         )),
         (_, Some(Credential::Token(secret)), known) => redeem(op, hub, key, proof, secret, known).await,
-        (Some(NodeStatus::Active), _, Some(row)) => Ok(Admission::Member(row)),
+        (Some(NodeStatus::Active), _, Some(row)) => {
+            // A device whose person may not act is not let in.
+            super::actor(&mut *hub.store.read().await?, &row).await?;
+            Ok(Admission::Member(row))
+        }
         (_, Some(Credential::AccessKey(access_key)), known) => {
             with_access_key(op, hub, key, proof, access_key, known).await
         }

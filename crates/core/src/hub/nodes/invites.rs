@@ -8,7 +8,7 @@ use serde_json::json;
 use super::store::{self, InviteRow};
 use super::{check_name, check_roles};
 use crate::api::{GrantRequest, Invitation, InviteRequest, NodeStatus};
-use crate::hub::access::{self, Action};
+use crate::hub::access::{self, Action, Roles};
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::event::Event;
@@ -17,7 +17,7 @@ use crate::hub::op::Op;
 use crate::id::{InviteId, NodeId};
 
 /// Bringing nodes in.
-pub const INVITE: Action = Action("node.invite");
+pub const INVITE: Action = Action::new("node.invite", Roles::OPERATORS);
 
 const DEFAULT_TTL: Duration = Duration::from_hours(1);
 const LONGEST_TTL: Duration = Duration::from_hours(2160);

@@ -267,7 +267,7 @@ async fn named(op: Op, hub: &Hub, id: NodeId) -> Result<Op> {
     let mut reader = hub.store.read().await?;
     match store::by_id(&mut reader, id).await? {
         Some(row) if row.status == NodeStatus::Active => {
-            Ok(Op { actor: Actor::Node { id, name: row.name }, ..op })
+            Ok(Op { actor: super::actor(&mut reader, &row).await?, ..op })
         }
         _ => Err(Error::Forbidden("this node was revoked".to_owned())),
     }

@@ -20,43 +20,47 @@ pub use node_keys::{MINT, mint_key};
 pub use presence::{Presence, Session};
 pub use store::NodeRow;
 
-use super::access::{self, Action};
+use super::access::{self, Action, Roles, Scope};
 use super::bus::Notice;
 use super::context::Hub;
 use super::error::{Error, Result};
 use super::event::Event;
 use super::fleet::NodeHappening;
 use super::grants;
-use super::op::Op;
+use super::op::{Actor, Op, Person, Via};
+use super::people;
 use crate::api::{Node, NodeChange, NodeStatus};
 use crate::id::NodeId;
 
 /// Listing nodes and looking at one.
-pub const READ: Action = Action("node.read");
+pub const READ: Action = Action::new("node.read", Roles::ANY);
 /// Letting a pending node in.
-pub const APPROVE: Action = Action("node.approve");
+pub const APPROVE: Action = Action::new("node.approve", Roles::OPERATORS);
 /// Changing a node's name, roles or labels.
-pub const CHANGE: Action = Action("node.change");
+pub const CHANGE: Action = Action::new("node.change", Roles::OPERATORS);
 /// Ending a membership.
-pub const REVOKE: Action = Action("node.revoke");
+pub const REVOKE: Action = Action::new("node.revoke", Roles::OPERATORS);
 
 /// The roles that a node can have.
 pub const ROLES: [&str; 4] = ["exporter", "importer", "site", "host"];
 
 /// All nodes that are not gone, in the order of their names; with `all`, those that are gone and those only invited too.
 pub async fn list(op: &Op, hub: &Hub, all: bool) -> Result<Vec<Node>> {
-    access::require(op, READ)?;
+    access::require_somewhere(op, READ)?;
     let mut reader = hub.store.read().await?;
     let rows = store::all(&mut reader).await?;
-    let shown = |row: &NodeRow| all || matches!(row.status, NodeStatus::Active | NodeStatus::Pending);
+    let shown = |row: &NodeRow| {
+        (all || matches!(row.status, NodeStatus::Active | NodeStatus::Pending))
+            && access::allows(op, READ, &Scope::node(row.id))
+    };
     Ok(rows.iter().filter(|row| shown(row)).map(|row| view(hub, row)).collect())
 }
 
 /// One node with its rights.
 pub async fn show(op: &Op, hub: &Hub, name: &str) -> Result<Node> {
-    access::require(op, READ)?;
+    access::require_somewhere(op, READ)?;
     let mut reader = hub.store.read().await?;
-    let row = find(&mut reader, name).await?;
+    let row = find_for(op, READ, &mut reader, name).await?;
     let mut node = view(hub, &row);
     node.grants = grants::of_node(&mut reader, &row).await?;
     Ok(node)
@@ -64,9 +68,9 @@ pub async fn show(op: &Op, hub: &Hub, name: &str) -> Result<Node> {
 
 /// Lets a pending node in.
 pub async fn approve(op: &Op, hub: &Hub, name: &str) -> Result<()> {
-    access::require(op, APPROVE)?;
+    access::require_somewhere(op, APPROVE)?;
     let mut act = hub.store.begin().await?;
-    let row = find(act.connection(), name).await?;
+    let row = find_for(op, APPROVE, act.connection(), name).await?;
     let key = match (row.status, &row.public_key) {
         (NodeStatus::Pending, Some(key)) => *key,
         (NodeStatus::Active, _) => return Err(Error::Conflict(format!("{} is a member already", row.name))),
@@ -85,9 +89,9 @@ pub async fn approve(op: &Op, hub: &Hub, name: &str) -> Result<()> {
 
 /// Changes a node.
 pub async fn change(op: &Op, hub: &Hub, name: &str, change: &NodeChange) -> Result<()> {
-    access::require(op, CHANGE)?;
+    access::require_somewhere(op, CHANGE)?;
     let mut act = hub.store.begin().await?;
-    let row = find(act.connection(), name).await?;
+    let row = find_for(op, CHANGE, act.connection(), name).await?;
     let mut now = (row.name.clone(), row.roles.clone());
     if let Some(new) = &change.name
         && *new != row.name
@@ -121,9 +125,9 @@ pub async fn change(op: &Op, hub: &Hub, name: &str, change: &NodeChange) -> Resu
 /// Ends a membership: its connection and its streams end at once, and its key is refused from now on. An invitation
 /// that was not used yet is taken back.
 pub async fn revoke(op: &Op, hub: &Arc<Hub>, name: &str) -> Result<()> {
-    access::require(op, REVOKE)?;
+    access::require_somewhere(op, REVOKE)?;
     let mut act = hub.store.begin().await?;
-    let row = find(act.connection(), name).await?;
+    let row = find_for(op, REVOKE, act.connection(), name).await?;
     grants::forget_node(&mut act, row.id).await?;
     if row.status == NodeStatus::Invited {
         store::remove_invited(&mut act, row.id).await?;
@@ -149,6 +153,33 @@ pub async fn find(reader: &mut AnyConnection, name: &str) -> Result<NodeRow> {
         Err(_) => None,
     };
     by_id.ok_or_else(|| Error::not_found("node", name))
+}
+
+/// The node of that name, or with that id, if the actor may do this to it. Whoever may not even see it is told that it
+/// is not there.
+async fn find_for(op: &Op, action: Action, reader: &mut AnyConnection, name: &str) -> Result<NodeRow> {
+    access::require_somewhere(op, action)?;
+    let row = find(reader, name).await?;
+    let scope = Scope::node(row.id);
+    // A device is its person's business: it is dealt with on the person's page.
+    if row.owner.is_some() || !access::allows(op, READ, &scope) {
+        return Err(Error::not_found("node", name));
+    }
+    access::require_in(op, action, &scope)?;
+    Ok(row)
+}
+
+/// Who acts when a node that proved its key does: the node, or for a device its person.
+pub(crate) async fn actor(reader: &mut AnyConnection, row: &NodeRow) -> Result<Actor> {
+    let Some(owner) = &row.owner else { return Ok(Actor::Node { id: row.id, name: row.name.clone() }) };
+    let person = people::active(reader, owner.id).await?.ok_or_else(|| {
+        Error::Forbidden(format!(
+            "the account of {} is not in use: ask an administrator of this hub",
+            owner.name
+        ))
+    })?;
+    let rights = Arc::new(person.rights());
+    Ok(Actor::Person(Person { id: person.id, name: person.name, rights, via: Via::Device(row.id) }))
 }
 
 /// What a node is called, if it is there.

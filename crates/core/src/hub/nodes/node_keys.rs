@@ -8,7 +8,7 @@ use serde_json::json;
 use super::store;
 use super::{about, check_name, check_roles};
 use crate::api::NodeStatus;
-use crate::hub::access::{self, Action};
+use crate::hub::access::{self, Action, Roles};
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::identity;
@@ -16,7 +16,7 @@ use crate::hub::op::Op;
 use crate::id::NodeId;
 
 /// Making an access key for one node.
-pub const MINT: Action = Action("node.mint_key");
+pub const MINT: Action = Action::new("node.mint_key", Roles::OPERATORS);
 
 /// Makes an access key for the node of that name, which is invited by this if there is none. Keys that it had before
 /// end after `grace`. The key is told once; the hub keeps only its hash.

@@ -12,7 +12,7 @@ use crate::api::NodeStatus;
 use crate::clock::{from_millis, to_millis};
 use crate::hub::error::{Error, Result};
 use crate::hub::store::Act;
-use crate::id::{InviteId, NodeId};
+use crate::id::{InviteId, NodeId, PersonId};
 
 /// A node as the database has it.
 #[derive(Clone, Debug)]
@@ -37,10 +37,21 @@ pub struct NodeRow {
     pub last_seen_at: Option<OffsetDateTime>,
     /// Where it last came from.
     pub last_address: Option<String>,
+    /// The person that it acts for, if it is somebody's device.
+    pub owner: Option<Owner>,
+}
+
+/// The person that a device acts for.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// Who.
+    pub id: PersonId,
+    /// Its name.
+    pub name: String,
 }
 
 const COLUMNS: &str = "SELECT n.id, n.name, n.public_key, n.status, n.report, n.labels, n.joined_at, n.last_seen_at, \
-     n.last_address, COALESCE((SELECT string_agg(r.role, ',') FROM node_roles r WHERE r.node_id = n.id), '') AS roles \
+     n.last_address, n.person_id, (SELECT p.name FROM people p WHERE p.id = n.person_id) AS person_name, COALESCE((SELECT string_agg(r.role, ',') FROM node_roles r WHERE r.node_id = n.id), '') AS roles \
      FROM nodes n";
 
 async fn fetch(reader: &mut AnyConnection, tail: &'static str, value: &str) -> Result<Vec<NodeRow>> {
@@ -50,8 +61,25 @@ async fn fetch(reader: &mut AnyConnection, tail: &'static str, value: &str) -> R
     rows.iter().map(read).collect()
 }
 
+/// All but people's devices.
 pub async fn all(reader: &mut AnyConnection) -> Result<Vec<NodeRow>> {
-    fetch(reader, "WHERE $1 = '' ORDER BY lower(n.name), n.id", "").await
+    fetch(reader, "WHERE $1 = '' AND n.person_id IS NULL ORDER BY lower(n.name), n.id", "").await
+}
+
+/// The devices of a person that may act for it.
+pub async fn of_person(reader: &mut AnyConnection, person: PersonId) -> Result<Vec<NodeRow>> {
+    let tail = "WHERE n.person_id = $1 AND n.status = 'active' ORDER BY lower(n.name), n.id";
+    fetch(reader, tail, &person.to_string()).await
+}
+
+/// Makes a node somebody's device.
+pub async fn set_owner(act: &mut Act, id: NodeId, person: PersonId) -> Result<()> {
+    sqlx::query("UPDATE nodes SET person_id = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(person.to_string())
+        .execute(act.connection())
+        .await?;
+    Ok(())
 }
 
 /// The node of that name that is not revoked.
@@ -93,7 +121,15 @@ fn read(row: &AnyRow) -> Result<NodeRow> {
         joined_at: time("joined_at")?,
         last_seen_at: time("last_seen_at")?,
         last_address: row.try_get("last_address")?,
+        owner: owner(row)?,
     })
+}
+
+fn owner(row: &AnyRow) -> Result<Option<Owner>> {
+    let id: Option<String> = row.try_get("person_id")?;
+    let Some(id) = id else { return Ok(None) };
+    let name: Option<String> = row.try_get("person_name")?;
+    Ok(Some(Owner { id: id.parse().map_err(Error::internal)?, name: name.unwrap_or_default() }))
 }
 
 fn status_word(status: NodeStatus) -> &'static str {

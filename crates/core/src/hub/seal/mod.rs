@@ -20,7 +20,7 @@ use secrecy::SecretSlice;
 use self::cipher::Key;
 pub use self::master::MasterFile;
 use self::master::MasterKeys;
-use super::access::{self, Action};
+use super::access::{self, Action, Roles};
 use super::bus::Bus;
 use super::error::{Error, Result};
 use super::event::{self, Event};
@@ -29,7 +29,7 @@ use super::store::Store;
 use crate::clock::{Clock, to_millis};
 
 /// Putting a new master key in the place of the old one.
-pub const ROTATE: Action = Action("key.rotate_master");
+pub const ROTATE: Action = Action::new("key.rotate_master", Roles::ADMINS);
 
 /// How a sealed value begins: the version of its form, which is `s1.<data key id>.<base64url of nonce, ciphertext, tag>`.
 const VERSION: &str = "s1";

@@ -17,7 +17,8 @@ use super::relay::Half;
 use crate::api::Stream;
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
-use crate::hub::grants;
+use crate::hub::nodes;
+use crate::hub::op::Op;
 use crate::id::{NodeId, StreamId};
 
 /// The most streams that one node may have open at once.
@@ -116,12 +117,12 @@ impl Streams {
         self.live().len()
     }
 
-    /// What the streams are like now; only those of one node if there is one.
-    pub fn list(&self, node: Option<NodeId>) -> Vec<Stream> {
+    /// What the streams are like now; only those between nodes that are wanted.
+    pub fn list(&self, wanted: impl Fn(NodeId, NodeId) -> bool) -> Vec<Stream> {
         let mut streams: Vec<Stream> = self
             .live()
             .values()
-            .filter(|live| node.is_none_or(|node| live.from == node || live.to == node))
+            .filter(|live| wanted(live.from, live.to))
             .map(|live| {
                 let path = live.path.load(Ordering::Relaxed);
                 let (sent, received) = if path == DIRECT {
@@ -226,14 +227,19 @@ impl Streams {
         }
     }
 
-    /// Ends those streams of a node that no grant allows any more.
+    /// Ends those streams of a node that nothing allows any more.
     pub async fn recheck(&self, hub: &Hub, node: NodeId) -> Result<()> {
         let streams: Vec<Arc<Live>> =
             self.live().values().filter(|live| live.from == node).cloned().collect();
+        if streams.is_empty() {
+            return Ok(());
+        }
         let mut reader = hub.store.read().await?;
+        let Some(row) = nodes::store::by_id(&mut reader, node).await? else { return Ok(()) };
+        let op = Op { actor: nodes::actor(&mut reader, &row).await?, ..hub.op("stream.recheck") };
         for live in streams {
-            if !grants::may_open(&mut reader, live.from, live.to, &live.target).await? {
-                self.cut(hub, &live.id, "the grant that allowed it was taken back").await;
+            if !super::may_open(&op, &mut reader, live.to, &live.target).await? {
+                self.cut(hub, &live.id, "the right that allowed it was taken back").await;
             }
         }
         Ok(())

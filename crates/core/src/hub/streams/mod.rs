@@ -9,41 +9,43 @@ use std::time::Duration;
 use nave_link::address::{NodeTarget, Target};
 use nave_link::protocol::{StreamCheck, StreamChecked, StreamOffer, StreamOpen, StreamOpened, TargetCheck};
 use nave_link::rpc::CallError;
+use sqlx::AnyConnection;
 
 pub use live::Streams;
 
-use super::access::{self, Action};
+use super::access::{self, Action, Roles, Scope};
 use super::context::Hub;
 use super::error::{Error, Result};
-use super::grants;
+use super::grants::{self, Subject};
 use super::nodes::{NodeRow, Session, find};
-use super::op::{Actor, Op};
+use super::op::{Actor, Op, Person, Via};
 use crate::api::{NodeStatus, Stream};
 use crate::id::NodeId;
 
 /// Listing the streams under way.
-pub const READ: Action = Action("stream.read");
+pub const READ: Action = Action::new("stream.read", Roles::ANY);
 /// Ending a stream.
-pub const CUT: Action = Action("stream.cut");
+pub const CUT: Action = Action::new("stream.cut", Roles::OPERATORS);
 /// Opening one: granted to nodes per target.
-pub const OPEN: Action = Action("stream.open");
+pub const OPEN: Action = Action::new("stream.open", Roles::ADMINS);
 
 /// How long the other node may take to connect the target and to answer.
 const OFFER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The streams under way, the oldest first. A node sees its own.
+/// The streams under way, the oldest first. A node sees its own, a person those of nodes that it may see.
 pub fn list(op: &Op, hub: &Hub) -> Result<Vec<Stream>> {
     if let Actor::Node { id, .. } = &op.actor {
-        return Ok(hub.streams.list(Some(*id)));
+        return Ok(hub.streams.list(|from, to| from == *id || to == *id));
     }
-    access::require(op, READ)?;
-    Ok(hub.streams.list(None))
+    access::require_somewhere(op, READ)?;
+    let sees = |node| access::allows(op, READ, &Scope::node(node));
+    Ok(hub.streams.list(|from, to| sees(from) || sees(to)))
 }
 
 /// Ends a stream.
 pub async fn cut(op: &Op, hub: &Hub, id: &str) -> Result<()> {
     access::require(op, CUT)?;
-    let Some(stream) = hub.streams.list(None).into_iter().find(|stream| stream.id == id) else {
+    let Some(stream) = hub.streams.list(|_, _| true).into_iter().find(|stream| stream.id == id) else {
         return Err(Error::not_found("stream", id));
     };
     let mut act = hub.store.begin().await?;
@@ -77,6 +79,10 @@ pub async fn check(op: &Op, hub: &Hub, check: &StreamCheck) -> Result<StreamChec
 pub async fn open(op: &Op, hub: &Hub, open: &StreamOpen) -> Result<StreamOpened> {
     let allowed = allow(op, hub, &open.node, &open.target).await?;
     let opening = hub.streams.begin(hub, &allowed, &open.target)?;
+    if let Err(error) = note_opened(op, hub, &allowed.to, &open.target, &opening.id).await {
+        hub.streams.forget(&opening.id);
+        return Err(error);
+    }
     let offer = StreamOffer {
         stream: opening.id.clone(),
         ticket: opening.asked_ticket.clone(),
@@ -108,16 +114,25 @@ pub(crate) struct Allowed {
 }
 
 async fn allow(op: &Op, hub: &Hub, name: &str, target: &Target) -> Result<Allowed> {
-    let Actor::Node { id, name: from_name } = &op.actor else {
-        return Err(Error::Forbidden(
-            "streams begin on a node: run this on a machine that has joined".to_owned(),
-        ));
+    let (id, from_name) = match &op.actor {
+        Actor::Node { id, name } => (*id, name.clone()),
+        Actor::Person(Person { via: Via::Device(id), name, .. }) => (*id, name.clone()),
+        _ => {
+            return Err(Error::Forbidden(
+                "streams begin on a node, or on a device that is signed in: `nave login` makes this machine one"
+                    .to_owned(),
+            ));
+        }
     };
     let words = NodeTarget { node: name.to_owned(), target: target.clone() };
     // The same words whether the node is unknown or just not granted: names are nobody else's business.
     let refused = || {
+        let command = match &op.actor {
+            Actor::Person(_) => format!("nave user grant {from_name:?} open {words}"),
+            _ => format!("nave node grant {from_name} open {words}"),
+        };
         Error::Forbidden(format!(
-            "{from_name} may not open {words}: no grant allows it; the hub's operator can change that with `nave node grant {from_name} open {words}`"
+            "{from_name} may not open {words}: no grant allows it; the hub's operator can change that with `{command}`"
         ))
     };
     let mut reader = hub.store.read().await?;
@@ -126,10 +141,10 @@ async fn allow(op: &Op, hub: &Hub, name: &str, target: &Target) -> Result<Allowe
         Err(Error::NotFound { .. }) => return Err(refused()),
         Err(error) => return Err(error),
     };
-    if !grants::may_open(&mut reader, *id, to.id, target).await? {
+    if !may_open(op, &mut reader, to.id, target).await? {
         return Err(refused());
     }
-    let from_key = super::nodes::store::by_id(&mut reader, *id).await?.and_then(|row| row.public_key);
+    let from_key = super::nodes::store::by_id(&mut reader, id).await?.and_then(|row| row.public_key);
     let (Some(from_key), Some(to_key), NodeStatus::Active) = (from_key, to.public_key, to.status) else {
         return Err(Error::Conflict(format!("{} has not joined yet", to.name)));
     };
@@ -143,7 +158,41 @@ async fn allow(op: &Op, hub: &Hub, name: &str, target: &Target) -> Result<Allowe
             to.name
         )));
     };
-    Ok(Allowed { from: *id, from_name: from_name.clone(), from_key, to, to_key, session })
+    Ok(Allowed { from: id, from_name, from_key, to, to_key, session })
+}
+
+/// Whether the actor may open a target: a node by its grants, a person by its roles or its grants.
+pub(super) async fn may_open(
+    op: &Op,
+    reader: &mut AnyConnection,
+    node: NodeId,
+    target: &Target,
+) -> Result<bool> {
+    if access::allows(op, OPEN, &Scope::node(node)) {
+        return Ok(true);
+    }
+    match &op.actor {
+        Actor::Node { id, .. } => grants::may_open(reader, Subject::Node(*id), node, target).await,
+        Actor::Person(person) => grants::may_open(reader, Subject::Person(person.id), node, target).await,
+        _ => Ok(false),
+    }
+}
+
+/// A person's act is written down; a node's are too many.
+async fn note_opened(op: &Op, hub: &Hub, to: &NodeRow, target: &Target, stream: &str) -> Result<()> {
+    if !matches!(op.actor, Actor::Person(_)) {
+        return Ok(());
+    }
+    let mut act = hub.store.begin().await?;
+    let event = super::event::Event {
+        action: "stream.opened",
+        object_kind: "node",
+        object_id: to.id.to_string(),
+        object_name: to.name.clone(),
+        detail: serde_json::json!({ "stream": stream, "target": target }),
+    };
+    hub.record(&mut act, op, event).await?;
+    act.commit().await
 }
 
 /// What the other node, or the way to it, says.

@@ -1,0 +1,68 @@
+//! What can be set about people.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hub::config::Period;
+
+/// `[people]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PeopleTable {
+    /// Whether everybody who signs in with a password needs a second factor: `required` or `optional`.
+    pub second_factor: Option<SecondFactor>,
+    /// After how much time without use a session ends (12h).
+    pub session_idle: Option<Period>,
+    /// After how much time a session ends whatever happens (30d).
+    pub session_longest: Option<Period>,
+    /// For how long an invitation of a person is good (7d).
+    pub invitation: Option<Period>,
+    /// Whether those who have no account may ask for one on the sign-in page.
+    pub access_requests: Option<bool>,
+}
+
+/// Whether a second factor is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecondFactor {
+    /// By everybody who signs in with a password.
+    Required,
+    /// By those who set one up.
+    Optional,
+}
+
+/// What can be set about people, with every default filled in.
+#[derive(Clone, Debug)]
+pub struct PeopleSettings {
+    /// Whether a second factor is needed.
+    pub second_factor: SecondFactor,
+    /// After how much time without use a session ends.
+    pub session_idle: Duration,
+    /// After how much time a session ends whatever happens.
+    pub session_longest: Duration,
+    /// For how long an invitation is good.
+    pub invitation: Duration,
+    /// Whether those who have no account may ask for one.
+    pub access_requests: bool,
+}
+
+impl Default for PeopleSettings {
+    fn default() -> Self {
+        PeopleTable::default().settings()
+    }
+}
+
+impl PeopleTable {
+    /// With every default filled in.
+    pub fn settings(&self) -> PeopleSettings {
+        let or = |period: &Option<Period>, default| period.map_or(default, |period| period.0);
+        PeopleSettings {
+            second_factor: self.second_factor.unwrap_or(SecondFactor::Required),
+            session_idle: or(&self.session_idle, Duration::from_hours(12)),
+            session_longest: or(&self.session_longest, Duration::from_hours(30 * 24)),
+            invitation: or(&self.invitation, Duration::from_hours(7 * 24)),
+            access_requests: self.access_requests.unwrap_or(true),
+        }
+    }
+}
