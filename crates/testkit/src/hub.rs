@@ -66,6 +66,7 @@ impl TestHub {
             handed_over: Inherited::none(),
             credentials: None,
             fleets: setup.fleets,
+            pages: nave_web::routes(),
             clock: clock.clone(),
             random: Random::system(),
         };

@@ -1,1 +1,13 @@
-//! The console: pages for people. What they show and do is the services' below.
+//! The console: pages for people. What they show and do is the services' below; what a page may be seen by is said
+//! where its route is declared.
+
+pub mod error;
+pub mod form;
+pub mod visitor;
+
+use nave_core::hub::http::Routes;
+
+/// Every page of the console.
+pub fn routes() -> Routes {
+    Routes::default()
+}

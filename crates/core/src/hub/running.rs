@@ -17,7 +17,7 @@ use super::context::Hub;
 use super::edge::{self, BindError, Identities, Inherited, Shutdown};
 use super::error::Error;
 use super::fleet::Fleet;
-use super::http::{self, RouteRow};
+use super::http::{self, RouteRow, Routes};
 use super::identity::{self, AccessKeys, DataFolder, IdentityError, TlsIdentity};
 use super::job;
 use super::nodes::Presence;
@@ -80,6 +80,8 @@ pub struct HubSetup {
     pub credentials: Option<PathBuf>,
     /// What nodes are put to work in.
     pub fleets: Vec<Arc<dyn Fleet>>,
+    /// The pages for people.
+    pub pages: Routes,
     /// Tells the time.
     pub clock: Clock,
     /// Makes secrets.
@@ -160,7 +162,7 @@ impl HubSetup {
             tasks: TaskTracker::new(),
         });
 
-        let (router, routes) = router(&hub);
+        let (router, routes) = router(&hub, self.pages);
         let shutdown = Shutdown::new();
         let descriptors: Vec<RawFd> =
             self.descriptors.into_iter().chain(self.handed_over.announced()).collect();
@@ -283,8 +285,9 @@ fn words(error: &Error) -> String {
     }
 }
 
-fn router(hub: &Arc<Hub>) -> (Router, Vec<RouteRow>) {
+fn router(hub: &Arc<Hub>, pages: Routes) -> (Router, Vec<RouteRow>) {
     let routes = hub.fleets.iter().fold(http::core_routes(), |routes, fleet| fleet.routes(routes));
+    let routes = routes.merge(pages);
     let rows = routes.rows().to_vec();
     let router = routes
         .into_router()

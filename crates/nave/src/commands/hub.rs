@@ -34,6 +34,7 @@ pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -
         handed_over,
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         fleets: Vec::new(),
+        pages: nave_web::routes(),
         clock: Clock::system(),
         random: Random::system(),
     };

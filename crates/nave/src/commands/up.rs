@@ -35,6 +35,7 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
         handed_over: Inherited::none(),
         credentials: None,
         fleets: Vec::new(),
+        pages: nave_web::routes(),
         clock: clock.clone(),
         random: random.clone(),
     };

@@ -8,8 +8,8 @@ mod people;
 mod routes;
 mod upgrades;
 
-pub use answer::failure;
 pub(crate) use answer::{count, not_found};
+pub use answer::{failure, status_of};
 pub use extract::Input;
 pub use routes::{Access, RouteRow, Routes};
 

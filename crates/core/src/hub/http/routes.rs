@@ -20,6 +20,10 @@ pub enum Access {
     Proof,
     /// Whoever may do this.
     Action(Action),
+    /// A page for whoever may do this somewhere; whoever is not signed in is sent to sign in.
+    Page(Action),
+    /// A page for whoever is signed in.
+    OwnPage,
     /// Whoever may do this; and everybody to what is their own.
     OwnOr(Action),
     /// Whoever is signed in, about what is their own.
@@ -50,6 +54,10 @@ impl std::fmt::Display for RouteRow {
             Access::OwnOr(action) => {
                 return write_row(f, self, &format!("{action:<24} {}, or the person itself", action.roles));
             }
+            Access::Page(action) => {
+                return write_row(f, self, &format!("page: {action:<18} {}", action.roles));
+            }
+            Access::OwnPage => "page: whoever is signed in",
             Access::SignedIn => "whoever is signed in, about what is their own",
             Access::Known => "whoever is known to the hub, about themselves",
             Access::Metrics => "loopback or the metrics token",
@@ -101,6 +109,14 @@ impl Routes {
         T: 'static,
     {
         self.on(Method::POST, path, access, handler)
+    }
+
+    /// Adds routes that another part of the hub declares.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.router = self.router.merge(other.router);
+        self.rows.extend(other.rows);
+        self
     }
 
     /// The authorization table.
