@@ -289,6 +289,8 @@ pub struct Me {
     pub name: String,
     /// The account, for a person.
     pub person: Option<Person>,
+    /// The id of the device, for a person who comes by one.
+    pub device: Option<String>,
 }
 
 /// A command line asks to act for a person (RFC 8628). The request proves the device's key on its connection.
@@ -360,4 +362,11 @@ pub struct DeviceView {
     pub public_key: String,
     /// Where it asks from.
     pub source: String,
+}
+
+/// The one-time link by which the first administrator comes in.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SetupLink {
+    /// The link; there is none once somebody administers the hub.
+    pub link: Option<String>,
 }

@@ -12,13 +12,13 @@ use super::routes::{Access, Routes};
 use crate::api::{
     AcceptRequest, AccessRequest, ApiToken, ApiTokenSecret, Device, DeviceAsked, DevicePoll, DeviceRequest,
     DeviceStatus, DeviceView, Grant, GrantRequest, Me, NewAccessRequest, NewApiToken, NewPerson, Noted,
-    Person, PersonChange, PersonLink, Session,
+    Person, PersonChange, PersonLink, Session, SetupLink,
 };
 use crate::hub::access;
 use crate::hub::context::Hub;
 use crate::hub::error::Result;
 use crate::hub::grants;
-use crate::hub::op::{Actor, Op};
+use crate::hub::op::{self, Actor, Op, Via};
 use crate::hub::people::{self, devices, links, requests, second_factor, sessions, tokens};
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -27,6 +27,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let decide = Access::Action(requests::DECIDE);
     routes
         .get("/nave/v1/me", Access::Known, me)
+        .post("/nave/v1/setup-link", Access::Action(people::INVITE), setup_link)
         .get("/nave/v1/people", read, list)
         .post("/nave/v1/people", Access::Action(people::INVITE), invite)
         .get("/nave/v1/people/{person}", Access::OwnOr(people::READ), show)
@@ -70,7 +71,16 @@ async fn me(op: Op, State(hub): Shared) -> Result<Json<Me>> {
         }
         _ => None,
     };
-    Ok(Json(Me { kind: op.actor.kind().to_owned(), name: op.actor.name(), person }))
+    let device = match &op.actor {
+        Actor::Person(op::Person { via: Via::Device(id), .. }) => Some(id.to_string()),
+        _ => None,
+    };
+    Ok(Json(Me { kind: op.actor.kind().to_owned(), name: op.actor.name(), person, device }))
+}
+
+async fn setup_link(op: Op, State(hub): Shared) -> Result<Json<SetupLink>> {
+    let link = links::setup(&op, &hub).await?.map(|link| link.to_string());
+    Ok(Json(SetupLink { link }))
 }
 
 async fn list(op: Op, State(hub): Shared) -> Result<Json<Vec<Person>>> {
