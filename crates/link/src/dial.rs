@@ -242,8 +242,9 @@ pub async fn meet(url: &HubUrl, config: Arc<ClientConfig>, node: &PublicKey) -> 
     let not_a_hub = |problem: String| DialError::NotAHub { url: url.clone(), problem };
     let (io, exporter) = dial(url, config).await?;
     let certificate = io.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let fingerprint =
-        certificate.map(|der| Fingerprint::of(der)).ok_or_else(|| not_a_hub("it shows no certificate".to_owned()))?;
+    let fingerprint = certificate
+        .map(|der| Fingerprint::of(der))
+        .ok_or_else(|| not_a_hub("it shows no certificate".to_owned()))?;
     let (mut sender, driver) =
         http1::handshake(TokioIo::new(io)).await.map_err(|error| not_a_hub(error.to_string()))?;
     tokio::spawn(driver);

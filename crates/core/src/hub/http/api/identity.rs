@@ -1,7 +1,5 @@
 //! `/nave/v1/identity`: the hub proves its key to whoever does not know it yet.
 
-use std::sync::Arc;
-
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -11,10 +9,10 @@ use nave_link::key::PublicKey;
 use nave_link::proof::{self, Role};
 use serde_json::json;
 
-use super::routes::{Access, Routes};
-use crate::hub::context::Hub;
+use super::Shared;
 use crate::hub::edge::Connection;
 use crate::hub::error::{Error, Result};
+use crate::hub::http::routes::{Access, Routes};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.get("/nave/v1/identity", Access::Open, identity)
@@ -22,7 +20,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 /// The hub's key, and if the asker names a key of its own, a signature over both keys and this connection.
 async fn identity(
-    State(hub): State<Arc<Hub>>,
+    State(hub): Shared,
     connection: Option<Extension<Connection>>,
     headers: HeaderMap,
 ) -> Result<Response> {
