@@ -10,6 +10,7 @@ pub mod need;
 pub mod net;
 pub mod node;
 pub mod nspawn;
+pub mod person;
 pub mod postgres;
 pub mod wait;
 

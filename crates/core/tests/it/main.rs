@@ -9,6 +9,7 @@ mod between;
 mod identity;
 mod nodes;
 mod operations;
+mod people;
 mod seal;
 mod store;
 mod streams;
