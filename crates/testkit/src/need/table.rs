@@ -86,6 +86,20 @@ pub const NEEDS: &[Need] = &[
         check: is_root,
     },
     Need {
+        name: "chromium",
+        purpose: "the console as a browser shows it, and as people see it",
+        apt: &["chromium", "chromium-driver", "fonts-inter", "fonts-jetbrains-mono"],
+        programs: &["chromium", "chromedriver"],
+        check: nothing_else,
+    },
+    Need {
+        name: "axe",
+        purpose: "what keeps people from using a page, as axe-core finds it",
+        apt: &[],
+        programs: &[],
+        check: has_axe,
+    },
+    Need {
         name: "package",
         purpose: "our own Debian package, which `cargo xtask package` makes",
         apt: &[],
@@ -150,13 +164,30 @@ fn has_package() -> Result<(), String> {
     }
 }
 
-/// The folder that `cargo xtask package` leaves its work in, if it did: beside this program, in the folder that
-/// cargo builds in and marks as a cache.
+fn has_axe() -> Result<(), String> {
+    match axe() {
+        Some(_) => Ok(()),
+        None => Err("there is no axe-core below target/node".to_owned()),
+    }
+}
+
+/// The script of axe-core, where npm left it: below the folder that cargo builds in.
+pub fn axe() -> Option<PathBuf> {
+    let script = built()?.join("node/node_modules/axe-core/axe.min.js");
+    script.is_file().then_some(script)
+}
+
+/// The folder that `cargo xtask package` leaves its work in, if it did.
 pub fn packages() -> Option<PathBuf> {
+    let folder = built()?.join("package");
+    folder.join("nave").is_file().then_some(folder)
+}
+
+/// The folder that cargo builds in and marks as a cache: this program lies in it.
+fn built() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let built = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file())?;
-    let folder = built.join("package");
-    folder.join("nave").is_file().then_some(folder)
+    Some(built.to_owned())
 }
 
 fn is_root() -> Result<(), String> {
