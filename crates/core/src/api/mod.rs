@@ -1,9 +1,13 @@
 //! What hub, nodes and the command line agree on: the shapes of `/nave/v1`. Times are RFC 3339 in UTC.
 
+mod mail;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+
+pub use mail::{Mail, MailState, MailTest};
 
 /// What went wrong, as every error answer has it: `{"error": {…}}`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

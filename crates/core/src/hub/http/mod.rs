@@ -3,6 +3,7 @@
 mod answer;
 mod api;
 mod extract;
+mod mail;
 mod routes;
 mod upgrades;
 
@@ -11,11 +12,11 @@ pub(crate) use answer::{count, not_found};
 pub use extract::Input;
 pub use routes::{Access, RouteRow, Routes};
 
-use super::store::MigrationSet;
+use super::store::{Migration, MigrationSet};
 
 /// The core's own routes.
 pub fn core_routes() -> Routes {
-    super::metrics::routes(upgrades::routes(api::routes(Routes::default())))
+    super::metrics::routes(upgrades::routes(mail::routes(api::routes(Routes::default()))))
 }
 
 /// The core's own tables.
@@ -30,11 +31,20 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         "access_key_names",
         "events",
         "data_keys",
+        "mails",
     ],
-    migrations: &[super::store::Migration {
-        version: 1,
-        name: "ground floor",
-        sqlite: include_str!("../../../migrations/sqlite/0001_ground_floor.sql"),
-        postgres: include_str!("../../../migrations/postgres/0001_ground_floor.sql"),
-    }],
+    migrations: &[
+        Migration {
+            version: 1,
+            name: "ground floor",
+            sqlite: include_str!("../../../migrations/sqlite/0001_ground_floor.sql"),
+            postgres: include_str!("../../../migrations/postgres/0001_ground_floor.sql"),
+        },
+        Migration {
+            version: 3,
+            name: "mail",
+            sqlite: include_str!("../../../migrations/sqlite/0003_mail.sql"),
+            postgres: include_str!("../../../migrations/postgres/0003_mail.sql"),
+        },
+    ],
 };
