@@ -134,7 +134,10 @@ mod tests {
         let told = [0, 999, 1000, 1_550_000, 99_999, 100_000, 999_999, u64::MAX].map(bytes);
         assert_eq!(told, ["0 B", "999 B", "1.0 kB", "1.5 MB", "99.9 kB", "100 kB", "999 kB", "18.4 EB"]);
         assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!((count(1, "node", "nodes"), count(0, "node", "nodes")), ("1 node".into(), "0 nodes".into()));
+        assert_eq!(
+            (count(1, "node", "nodes"), count(0, "node", "nodes")),
+            ("1 node".into(), "0 nodes".into())
+        );
     }
 
     #[test]
