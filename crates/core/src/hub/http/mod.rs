@@ -4,13 +4,17 @@ mod answer;
 mod api;
 pub mod cookie;
 mod extract;
+mod guard;
 mod health;
+mod input;
+mod openapi;
 mod routes;
 mod upgrades;
 
-pub(crate) use answer::{count, not_found};
+pub(crate) use answer::{count, method_not_allowed, name_request, not_found};
 pub use answer::{failure, status_of};
-pub use extract::Input;
+pub use input::{Input, Path, Query};
+pub use openapi::{Document, Operation};
 pub use routes::{Access, RouteRow, Routes};
 
 use super::store::MigrationSet;
