@@ -92,6 +92,9 @@ pub enum Command {
         /// Print the authorization table: every route and who may use it
         #[arg(long, conflicts_with_all = ["into", "markdown"])]
         authorization: bool,
+        /// Print the description of the API (OpenAPI 3.1)
+        #[arg(long, conflicts_with_all = ["into", "markdown", "authorization"])]
+        openapi: bool,
     },
 }
 

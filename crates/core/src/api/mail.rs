@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 /// One mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Mail {
     /// Its id.
     pub id: String,
@@ -31,6 +32,7 @@ pub struct Mail {
 
 /// What became of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MailState {
     /// It waits.
@@ -43,6 +45,7 @@ pub enum MailState {
 
 /// Asks for a test mail.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MailTest {
     /// To whom.

@@ -17,7 +17,7 @@ use super::context::Hub;
 use super::edge::{self, BindError, Identities, Inherited, Shutdown};
 use super::error::Error;
 use super::fleet::Fleet;
-use super::http::{self, RouteRow, Routes};
+use super::http::{self, Document, RouteRow, Routes};
 use super::identity::{self, AccessKeys, DataFolder, IdentityError, TlsIdentity};
 use super::job;
 use super::mail::{MailError, MailServer};
@@ -296,9 +296,12 @@ fn router(hub: &Arc<Hub>, pages: Routes) -> (Router, Vec<RouteRow>) {
     let routes = hub.fleets.iter().fold(http::core_routes(), |routes, fleet| fleet.routes(routes));
     let routes = routes.merge(pages);
     let rows = routes.rows().to_vec();
+    let document = Document::new(&routes.document());
     let router = routes
         .into_router()
         .fallback(http::not_found)
+        .method_not_allowed_fallback(http::method_not_allowed)
+        .layer(axum::Extension(document))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(hub), http::count))
         .with_state(Arc::clone(hub));
     (router, rows)

@@ -78,6 +78,10 @@ pub async fn run(cli: Cli, printer: &Printer, handed_over: Inherited) -> anyhow:
             reference::authorization(&context);
             Ok(())
         }
+        Command::Man { openapi: true, .. } => {
+            reference::openapi(&context);
+            Ok(())
+        }
         Command::Man { into, markdown, .. } => reference::man(&context, into, markdown),
         Command::Backup(args) => backup::write(&context, args).await,
         Command::Restore(args) => backup::restore(&context, args).await,

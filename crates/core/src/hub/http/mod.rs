@@ -4,21 +4,24 @@ mod answer;
 mod api;
 pub mod cookie;
 mod extract;
+mod guard;
 mod health;
-mod mail;
+mod input;
+mod openapi;
 mod routes;
 mod upgrades;
 
-pub(crate) use answer::{count, not_found};
+pub(crate) use answer::{count, method_not_allowed, name_request, not_found};
 pub use answer::{failure, status_of};
-pub use extract::Input;
+pub use input::{Input, Path, Query};
+pub use openapi::{Document, Operation};
 pub use routes::{Access, RouteRow, Routes};
 
 use super::store::{Migration, MigrationSet};
 
 /// The core's own routes.
 pub fn core_routes() -> Routes {
-    super::metrics::routes(upgrades::routes(mail::routes(api::routes(health::routes(Routes::default())))))
+    super::metrics::routes(upgrades::routes(api::routes(health::routes(Routes::default()))))
 }
 
 /// The core's own tables.
