@@ -1,12 +1,12 @@
-//! Installs what the tests need beside the compiler, from the system's packages and with cargo, and says
+//! Installs what the tests need beside the compiler, from the system's packages, with npm and with cargo, and says
 //! what. What is there already is left alone.
 
 use std::collections::BTreeSet;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
-use crate::cargo::{cargo, program, run};
-use crate::need::{Need, find_program};
+use crate::cargo::{cargo, program, root, run};
+use crate::need::{Need, find_program, node_packages};
 
 /// A program that cargo installs.
 pub(crate) struct CargoTool {
@@ -21,6 +21,7 @@ const NEXTEST: CargoTool = CargoTool { package: "cargo-nextest", version: [0, 9,
 
 pub(crate) fn everything(needs: &[Need]) -> anyhow::Result<()> {
     system_packages(needs)?;
+    npm_packages(needs)?;
     for tool in [&NEXTEST, &DENY] {
         if version_of(tool).is_some_and(|version| version >= tool.version) {
             continue;
@@ -36,7 +37,7 @@ fn system_packages(needs: &[Need]) -> anyhow::Result<()> {
     let missing: Vec<(&Need, String)> = needs
         .iter()
         .filter(|need| !need.apt.is_empty())
-        .filter_map(|need| need.present().err().map(|why| (need, why)))
+        .filter_map(|need| need.present_from_system().err().map(|why| (need, why)))
         .collect();
     if missing.is_empty() {
         return Ok(());
@@ -54,11 +55,35 @@ fn system_packages(needs: &[Need]) -> anyhow::Result<()> {
     let mut install = as_root(&["apt-get", "install", "--yes", "--quiet", "--no-install-recommends"])?;
     run(install.args(packages))?;
     for (need, _) in missing {
-        if let Err(why) = need.present() {
+        if let Err(why) = need.present_from_system() {
             bail!("{} is still missing after installing {}: {why}", need.name, need.apt.join(" "));
         }
     }
     Ok(())
+}
+
+/// Installs exactly what the lock file in `crates/testkit/node` says. A test that wants another package adds it there,
+/// with `npm install --package-lock-only NAME`, and names it in its row of needs.
+fn npm_packages(needs: &[Need]) -> anyhow::Result<()> {
+    let (from, to) = (
+        root().join("crates/testkit/node"),
+        node_packages().context("cargo's build folder cannot be found")?,
+    );
+    let same = |name: &str| std::fs::read(from.join(name)).ok() == std::fs::read(to.join(name)).ok();
+    let missing = needs.iter().find_map(|need| need.present_from_npm().err());
+    if missing.is_none() && same("package-lock.json") {
+        return Ok(());
+    }
+    println!("installing with npm: {}", missing.as_deref().unwrap_or("the lock file changed"));
+    std::fs::create_dir_all(&to)?;
+    for name in ["package.json", "package-lock.json", ".npmrc"] {
+        std::fs::copy(from.join(name), to.join(name)).with_context(|| format!("copying {name}"))?;
+    }
+    run(program("npm").arg("ci").current_dir(&to))?;
+    match needs.iter().find_map(|need| need.present_from_npm().err()) {
+        Some(why) => bail!("after `npm ci`: {why}"),
+        None => Ok(()),
+    }
 }
 
 fn as_root(words: &[&str]) -> anyhow::Result<std::process::Command> {

@@ -157,6 +157,7 @@ impl HubConfig {
                 "tls.cert and tls.key belong together: name both files or neither".to_owned(),
             ));
         }
+        self.people.check().map_err(ConfigError)?;
         for listener in &self.listener {
             let known = match listener.identity.as_str() {
                 "self" => true,

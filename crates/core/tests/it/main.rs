@@ -8,6 +8,7 @@ mod bench;
 mod between;
 mod identity;
 mod nodes;
+mod oidc;
 mod operations;
 mod seal;
 mod store;

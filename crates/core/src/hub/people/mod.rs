@@ -4,6 +4,7 @@
 pub mod config;
 pub mod devices;
 pub mod links;
+pub mod oidc;
 pub mod password;
 pub mod requests;
 pub mod second_factor;
