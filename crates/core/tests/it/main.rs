@@ -10,6 +10,7 @@ mod identity;
 mod nodes;
 mod oidc;
 mod operations;
+mod people;
 mod seal;
 mod store;
 mod streams;

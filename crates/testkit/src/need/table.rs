@@ -97,6 +97,22 @@ pub const NEEDS: &[Need] = &[
         check: is_root,
     },
     Need {
+        name: "chromium",
+        purpose: "the console as a browser shows it, and as people see it",
+        apt: &["chromium", "chromium-driver", "fonts-inter", "fonts-jetbrains-mono"],
+        npm: &[],
+        programs: &["chromium", "chromedriver"],
+        check: nothing_else,
+    },
+    Need {
+        name: "axe",
+        purpose: "what keeps people from using a page, as axe-core finds it",
+        apt: &[],
+        npm: &["axe-core"],
+        programs: &[],
+        check: nothing_else,
+    },
+    Need {
         name: "oidc",
         purpose: "a real provider of sign-in by OpenID Connect",
         apt: &["nodejs", "npm"],
@@ -190,19 +206,20 @@ fn has_package() -> Result<(), String> {
 
 /// The folder that `cargo xtask package` leaves its work in, if it did.
 pub fn packages() -> Option<PathBuf> {
-    build_folder().map(|folder| folder.join("package")).filter(|folder| folder.join("nave").is_file())
+    let folder = built()?.join("package");
+    folder.join("nave").is_file().then_some(folder)
 }
 
 /// The folder that npm's packages are installed in; their own folder in it is `node_modules`.
 pub fn node_packages() -> Option<PathBuf> {
-    build_folder().map(|folder| folder.join("node"))
+    Some(built()?.join("node"))
 }
 
-/// The folder above this program that cargo builds in and marks as a cache.
-fn build_folder() -> Option<PathBuf> {
+/// The folder that cargo builds in and marks as a cache: this program lies in it.
+fn built() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
-    let built = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file())?;
-    Some(built.to_owned())
+    let folder = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file())?;
+    Some(folder.to_owned())
 }
 
 /// Debian 12's is too old.

@@ -4,7 +4,7 @@ mod answer;
 mod api;
 pub mod cookie;
 mod extract;
-mod people;
+mod health;
 mod routes;
 mod upgrades;
 
@@ -17,7 +17,7 @@ use super::store::MigrationSet;
 
 /// The core's own routes.
 pub fn core_routes() -> Routes {
-    super::metrics::routes(upgrades::routes(people::routes(api::routes(Routes::default()))))
+    super::metrics::routes(upgrades::routes(api::routes(health::routes(Routes::default()))))
 }
 
 /// The core's own tables.

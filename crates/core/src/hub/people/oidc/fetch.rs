@@ -55,9 +55,7 @@ pub enum FetchSetupError {
         reason: String,
     },
     /// TLS.
-    #[error(
-        "TLS cannot be set up, perhaps for want of the system's authorities (Debian's package ca-certificates): {0}"
-    )]
+    #[error(transparent)]
     Tls(#[from] rustls::Error),
     /// HTTP.
     #[error(transparent)]
@@ -86,18 +84,14 @@ impl FetchError {
 impl Fetch {
     /// For one provider; with `ca`, only certificates of that authority are believed.
     pub(super) fn new(issuer: &Url, ca: Option<&Path>) -> Result<Self, FetchSetupError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()?;
-        let tls = match ca {
-            Some(path) => tls.with_root_certificates(authority(path)?).with_no_client_auth(),
-            None => tls
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(rustls_platform_verifier::Verifier::new(
-                    provider,
-                )?))
-                .with_no_client_auth(),
+        let roots = match ca {
+            Some(path) => authority(path)?,
+            None => system_authorities(),
         };
+        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
@@ -137,6 +131,13 @@ impl<'c> AsyncHttpClient<'c> for Fetch {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(self.answer(request))
     }
+}
+
+fn system_authorities() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    // What cannot be read or understood vouches for nothing.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }
 
 fn authority(path: &Path) -> Result<RootCertStore, FetchSetupError> {

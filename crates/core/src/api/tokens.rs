@@ -1,0 +1,52 @@
+//! API tokens: by them programs act for a person.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::Role;
+
+/// An API token, without its secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApiToken {
+    /// Its id.
+    pub id: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// It may do what its owner may, and no more than this role.
+    pub role: Role,
+    /// Where it may do so.
+    pub scope: String,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When it ends.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+    /// When it was last used, to the minute.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub last_used_at: Option<OffsetDateTime>,
+}
+
+/// Asks for an API token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewApiToken {
+    /// What it is for.
+    pub name: String,
+    /// No more than this role may.
+    pub role: Role,
+    /// Where: `*`, or `node:NAME`.
+    #[serde(default = "super::people::everything")]
+    pub scope: String,
+    /// For how many seconds it is good: at most a year.
+    pub ttl_seconds: u64,
+}
+
+/// A new API token, told once.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ApiTokenSecret {
+    /// What was made.
+    pub token: ApiToken,
+    /// Its secret, for `Authorization: Bearer`.
+    pub secret: String,
+}
