@@ -81,6 +81,14 @@ pub const NEEDS: &[Need] = &[
         check: nothing_else,
     },
     Need {
+        name: "smtp",
+        purpose: "a mail server that shows what it took",
+        apt: &["python3", "python3-venv"],
+        npm: &[],
+        programs: &["python3"],
+        check: || has_python("aiosmtpd"),
+    },
+    Need {
         name: "systemd",
         purpose: "systemd's own checks of the units",
         apt: &["systemd"],
@@ -197,6 +205,30 @@ fn has_initdb() -> Result<(), String> {
     }
 }
 
+/// What cargo builds in: beside this program, marked as a cache.
+fn build_folder() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_owned)
+}
+
+/// The folder of Python packages that `cargo xtask test --install` makes, below the one that cargo builds in.
+pub const PYTHON: &str = "python";
+
+/// The Python that has a package from the Python registry, if it was installed.
+pub fn python(package: &str) -> Option<PathBuf> {
+    let folder = build_folder()?.join(PYTHON);
+    let has = |library: PathBuf| library.join("site-packages").join(package).is_dir();
+    let mut libraries = std::fs::read_dir(folder.join("lib")).ok()?.flatten();
+    libraries.any(|library| has(library.path())).then(|| folder.join("bin/python"))
+}
+
+fn has_python(package: &str) -> Result<(), String> {
+    match python(package) {
+        Some(_) => Ok(()),
+        None => Err(format!("{package} was not installed since the last clean build")),
+    }
+}
+
 fn has_package() -> Result<(), String> {
     match packages() {
         Some(_) => Ok(()),
@@ -204,22 +236,15 @@ fn has_package() -> Result<(), String> {
     }
 }
 
-/// The folder that `cargo xtask package` leaves its work in, if it did.
+/// The folder that `cargo xtask package` leaves its work in, if it did, below the one that cargo builds in.
 pub fn packages() -> Option<PathBuf> {
-    let folder = built()?.join("package");
+    let folder = build_folder()?.join("package");
     folder.join("nave").is_file().then_some(folder)
 }
 
 /// The folder that npm's packages are installed in; their own folder in it is `node_modules`.
 pub fn node_packages() -> Option<PathBuf> {
-    Some(built()?.join("node"))
-}
-
-/// The folder that cargo builds in and marks as a cache: this program lies in it.
-fn built() -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?;
-    let folder = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file())?;
-    Some(folder.to_owned())
+    Some(build_folder()?.join("node"))
 }
 
 /// Debian 12's is too old.

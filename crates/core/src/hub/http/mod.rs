@@ -5,6 +5,7 @@ mod api;
 pub mod cookie;
 mod extract;
 mod health;
+mod mail;
 mod routes;
 mod upgrades;
 
@@ -13,11 +14,11 @@ pub use answer::{failure, status_of};
 pub use extract::Input;
 pub use routes::{Access, RouteRow, Routes};
 
-use super::store::MigrationSet;
+use super::store::{Migration, MigrationSet};
 
 /// The core's own routes.
 pub fn core_routes() -> Routes {
-    super::metrics::routes(upgrades::routes(api::routes(health::routes(Routes::default()))))
+    super::metrics::routes(upgrades::routes(mail::routes(api::routes(health::routes(Routes::default())))))
 }
 
 /// The core's own tables.
@@ -42,19 +43,26 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         "device_requests",
         "events",
         "data_keys",
+        "mails",
     ],
     migrations: &[
-        super::store::Migration {
+        Migration {
             version: 1,
             name: "ground floor",
             sqlite: include_str!("../../../migrations/sqlite/0001_ground_floor.sql"),
             postgres: include_str!("../../../migrations/postgres/0001_ground_floor.sql"),
         },
-        super::store::Migration {
+        Migration {
             version: 2,
             name: "people",
             sqlite: include_str!("../../../migrations/sqlite/0002_people.sql"),
             postgres: include_str!("../../../migrations/postgres/0002_people.sql"),
+        },
+        Migration {
+            version: 3,
+            name: "mail",
+            sqlite: include_str!("../../../migrations/sqlite/0003_mail.sql"),
+            postgres: include_str!("../../../migrations/postgres/0003_mail.sql"),
         },
     ],
 };

@@ -18,7 +18,7 @@ use super::discovery::Metadata;
 use super::error::OidcError;
 
 /// How far two clocks may be apart.
-const LEEWAY: Duration = Duration::from_secs(60);
+const LEEWAY: Duration = Duration::from_mins(1);
 /// What providers may sign with: public keys only, so that no secret of the hub makes a token.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 7] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
