@@ -59,6 +59,9 @@ pub enum OidcError {
         "your account at the provider of sign-in has no role on this hub: ask an administrator of this hub to let you in"
     )]
     NoRole,
+    /// Not the provider, but the hub.
+    #[error("the hub failed; its log has the details")]
+    Here(#[source] Cause),
 }
 
 impl OidcError {
@@ -109,6 +112,7 @@ impl From<OidcError> for Error {
     fn from(error: OidcError) -> Self {
         match error {
             OidcError::Unreachable(source) => Self::Unavailable { what: "the provider of sign-in", source },
+            OidcError::Here(source) => Self::Internal(source),
             other => Self::Forbidden(other.to_string()),
         }
     }

@@ -32,10 +32,9 @@ use super::tokens::Tokens;
 use super::verify::{Expected, IdToken};
 use crate::clock::Clock;
 
-/// When a provider is asked again that does not say how long its tokens are good.
-const USUAL_LIFE: Duration = Duration::from_hours(1);
-/// When a provider is asked again whatever it says.
-const LONGEST_LIFE: Duration = Duration::from_hours(24);
+/// After how long a provider is asked again, if not earlier: that long somebody may stay who has no account there any
+/// more.
+const LONGEST_LIFE: Duration = Duration::from_hours(1);
 
 /// One provider of sign-in.
 pub struct Provider {
@@ -133,6 +132,11 @@ impl Provider {
     /// The name of its table, which stands in addresses.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its address.
+    pub fn issuer(&self) -> &str {
+        self.table.issuer.as_str()
     }
 
     /// What people call it.
@@ -234,20 +238,13 @@ impl Provider {
 
     /// Where to send the browser so that it is signed out at the provider too; `None` where the provider has no such
     /// place, or does not say so at the moment.
-    pub async fn sign_out_url(
-        &self,
-        kept: &Tokens,
-        return_to: &Url,
-        state: &str,
-        clock: &Clock,
-    ) -> Option<Url> {
+    pub async fn sign_out_url(&self, kept: &Tokens, return_to: &Url, clock: &Clock) -> Option<Url> {
         let metadata = self.directory.metadata(&self.fetch, clock.now()).await.ok()?;
         let mut url = metadata.additional_metadata().end_session_endpoint.clone()?;
         url.query_pairs_mut()
             .append_pair("id_token_hint", kept.id_token.expose_secret())
             .append_pair("client_id", &self.client_id)
-            .append_pair("post_logout_redirect_uri", return_to.as_str())
-            .append_pair("state", state);
+            .append_pair("post_logout_redirect_uri", return_to.as_str());
         Some(url)
     }
 
@@ -337,7 +334,7 @@ fn refusal(error: &str, description: &str) -> OidcError {
 
 fn tokens(answer: &TokenAnswer, kept: Option<&Tokens>, now: OffsetDateTime) -> Tokens {
     let own = |text: &str| SecretString::from(text);
-    let life = answer.expires_in().unwrap_or(USUAL_LIFE).min(LONGEST_LIFE);
+    let life = answer.expires_in().unwrap_or(LONGEST_LIFE).min(LONGEST_LIFE);
     let id_token = answer.id_token().map(|token| own(&token.to_string()));
     Tokens {
         refresh: answer
