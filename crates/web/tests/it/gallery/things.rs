@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nave_core::api::{
     AccessRequest, Device, Event, Grant, Node, NodeStatus, Person, PersonStatus, Role, RoleHeld, Session,
-    Stream,
+    Stream, StreamPath,
 };
 use serde_json::{Value, json};
 use time::Duration;
@@ -115,7 +115,11 @@ pub fn stream(at: usize, from: &str, to: &str, path: &str) -> Stream {
         from: from.to_owned(),
         to: to.to_owned(),
         target: "127.0.0.1:8080".to_owned(),
-        path: path.to_owned(),
+        path: match path {
+            "direct" => StreamPath::Direct,
+            "relayed" => StreamPath::Relayed,
+            _ => StreamPath::Opening,
+        },
         sent: 48_123 * (bytes + 1),
         received: 7_400_321 * (bytes + 3),
         since: NOW - Duration::minutes(14),

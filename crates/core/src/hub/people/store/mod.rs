@@ -330,8 +330,3 @@ pub async fn count_admins(reader: &mut AnyConnection) -> Result<i64> {
     .await?;
     Ok(count)
 }
-
-/// How many accounts there are, whatever they are.
-pub async fn count(reader: &mut AnyConnection) -> Result<i64> {
-    Ok(sqlx::query_scalar("SELECT COUNT(*) FROM people").fetch_one(reader).await?)
-}
