@@ -4,6 +4,7 @@ mod backup;
 mod ca;
 mod forward;
 mod hub;
+mod mail;
 mod node;
 mod operate;
 mod reference;
@@ -56,6 +57,7 @@ pub async fn run(cli: Cli, printer: &Printer, handed_over: Inherited) -> anyhow:
         Command::Node(command) => node::run(&context, command).await,
         Command::Forward(args) => forward::run(&context, args).await,
         Command::Stream(command) => operate::stream(&context, command).await,
+        Command::Mail(command) => mail::run(&context, command).await,
         Command::Audit(args) => operate::audit(&context, args).await,
         Command::Completions { shell } => reference::completions(&context, shell),
         Command::Man { authorization: true, .. } => {

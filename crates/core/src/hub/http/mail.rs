@@ -17,6 +17,7 @@ use crate::hub::op::Op;
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .get("/nave/v1/mails", Access::Action(mail::READ), list)
+        .get("/nave/v1/mails/{mail}", Access::Action(mail::READ), show)
         .post("/nave/v1/mails", Access::Action(mail::MANAGE), test)
         .post("/nave/v1/mails/{mail}/retry", Access::Action(mail::MANAGE), retry)
         .on(Method::DELETE, "/nave/v1/mails/{mail}", Access::Action(mail::MANAGE), discard)
@@ -26,6 +27,10 @@ type Shared = State<Arc<Hub>>;
 
 async fn list(op: Op, State(hub): Shared) -> Result<Json<Vec<Mail>>> {
     mail::list(&op, &hub).await.map(Json)
+}
+
+async fn show(op: Op, State(hub): Shared, Path(mail): Path<String>) -> Result<Json<Mail>> {
+    mail::show(&op, &hub, &mail).await.map(Json)
 }
 
 async fn test(op: Op, State(hub): Shared, Input(test): Input<MailTest>) -> Result<(StatusCode, Json<Mail>)> {
