@@ -6,5 +6,6 @@ mod backup;
 mod command_line;
 mod kill;
 mod login;
+mod mail;
 mod netns;
 mod program;

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use lettre::Address;
 use serde_json::{Value, json};
+use sqlx::AnyConnection;
 use time::OffsetDateTime;
 
 pub use config::{MailTable, MailTls, Sender};
@@ -95,11 +96,18 @@ pub async fn list(op: &Op, hub: &Hub) -> Result<Vec<Mail>> {
     store::all(&mut reader).await
 }
 
+/// One mail, without its content.
+pub async fn show(op: &Op, hub: &Hub, id: &str) -> Result<Mail> {
+    access::require(op, READ)?;
+    let mut reader = hub.store.read().await?;
+    find(&mut reader, id).await.map(|(_, mail)| mail)
+}
+
 /// Sends a mail again that failed, or one that waits at once.
 pub async fn retry(op: &Op, hub: &Hub, id: &str) -> Result<()> {
     access::require(op, MANAGE)?;
     let mut act = hub.store.begin().await?;
-    let (id, mail) = find(&mut act, id).await?;
+    let (id, mail) = find(act.connection(), id).await?;
     if mail.state == MailState::Sent {
         return Err(Error::Conflict(format!("the mail to {} was sent already", mail.recipient)));
     }
@@ -115,7 +123,7 @@ pub async fn retry(op: &Op, hub: &Hub, id: &str) -> Result<()> {
 pub async fn discard(op: &Op, hub: &Hub, id: &str) -> Result<()> {
     access::require(op, MANAGE)?;
     let mut act = hub.store.begin().await?;
-    let (id, mail) = find(&mut act, id).await?;
+    let (id, mail) = find(act.connection(), id).await?;
     store::delete(&mut act, id).await?;
     hub.record(&mut act, op, about("mail.discarded", id, &mail.recipient, json!({ "kind": mail.kind })))
         .await?;
@@ -133,7 +141,7 @@ pub async fn test(op: &Op, hub: &Hub, address: &str) -> Result<Mail> {
     }
     let mut act = hub.store.begin().await?;
     let id = put(&mut act, hub, op, address, &Letter::Test { by: &op.actor.name() }).await?;
-    let (_, mail) = find(&mut act, &id.to_string()).await?;
+    let (_, mail) = find(act.connection(), &id.to_string()).await?;
     hub.record(&mut act, op, about("mail.tested", id, &mail.recipient, Value::Null)).await?;
     act.commit().await?;
     Ok(mail)
@@ -180,9 +188,9 @@ pub(super) fn jobs() -> Vec<Job> {
     ]
 }
 
-async fn find(act: &mut Act, id: &str) -> Result<(MailId, Mail)> {
+async fn find(reader: &mut AnyConnection, id: &str) -> Result<(MailId, Mail)> {
     let found = match id.parse() {
-        Ok(id) => store::one(act.connection(), id).await?.map(|mail| (id, mail)),
+        Ok(id) => store::one(reader, id).await?.map(|mail| (id, mail)),
         Err(_) => None,
     };
     found.ok_or_else(|| Error::not_found("mail", id))

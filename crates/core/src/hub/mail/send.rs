@@ -56,6 +56,11 @@ pub(super) async fn round(hub: Arc<Hub>) -> Result<String> {
 /// The next mail whose turn it is. Nobody else gets it while this attempt lasts.
 async fn claim(hub: &Hub, server: &MailServer) -> Result<Option<DueMail>> {
     let now = hub.clock.now();
+    let mut reader = hub.store.read().await?;
+    if !store::is_any_due(&mut reader, now).await? {
+        return Ok(None);
+    }
+    drop(reader);
     let mut act = hub.store.begin().await?;
     let Some(mail) = store::due(&mut act, now).await? else { return Ok(None) };
     store::begin_attempt(&mut act, mail.id, now + server.patience() + MARGIN).await?;

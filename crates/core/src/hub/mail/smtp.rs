@@ -85,11 +85,9 @@ pub(super) async fn deliver(
     message: &Message,
 ) -> Result<Taken, Trouble> {
     let patience = server.patience();
-    // lettre trips over some answers that no server should give: that ends this attempt and nothing else.
-    let attempt = AssertUnwindSafe(connect_and_send(server, hello, message)).catch_unwind();
+    let attempt = connect_and_send(server, hello, message);
     let outcome = match tokio::time::timeout(patience, attempt).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err(Trouble::server(NO_ANSWER)),
+        Ok(outcome) => outcome,
         Err(_) => {
             Err(Trouble::server(format!("it did not take the mail within {} s", patience.as_secs_f32())))
         }
@@ -147,6 +145,17 @@ async fn connect(server: &MailServer) -> io::Result<TcpStream> {
 
 /// The dialogue, on a connection that is as safe as it will be.
 pub async fn hand_over<T: Io>(
+    io: Wire<T>,
+    hello: &ClientId,
+    credentials: Option<Credentials>,
+    message: &Message,
+) -> Result<Taken, Trouble> {
+    // lettre trips over some answers that no server should give: that ends this attempt and nothing else.
+    let dialogue = AssertUnwindSafe(sign_in_and_send(io, hello, credentials, message)).catch_unwind();
+    dialogue.await.unwrap_or_else(|_| Err(Trouble::server(NO_ANSWER)))
+}
+
+async fn sign_in_and_send<T: Io>(
     io: Wire<T>,
     hello: &ClientId,
     credentials: Option<Credentials>,

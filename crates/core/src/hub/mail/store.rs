@@ -52,6 +52,16 @@ pub(super) async fn insert(act: &mut Act, mail: &NewMail<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Whether there is one whose turn it is. Most often there is none, and then nobody needs to wait for a writer.
+pub(super) async fn is_any_due(reader: &mut AnyConnection, now: OffsetDateTime) -> Result<bool> {
+    let due: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM mails WHERE state = 'queued' AND next_attempt_at <= $1")
+            .bind(to_millis(now))
+            .fetch_one(reader)
+            .await?;
+    Ok(due > 0)
+}
+
 /// The mail that waited longest for its turn.
 pub(super) async fn due(act: &mut Act, now: OffsetDateTime) -> Result<Option<DueMail>> {
     let row = sqlx::query(

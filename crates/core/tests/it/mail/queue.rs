@@ -134,6 +134,7 @@ async fn mail_is_the_operators() {
     let stranger = Op { actor: Actor::Anonymous, ..hub.operator() };
     let refused = [
         mail::list(&stranger, hub.hub()).await.err(),
+        mail::show(&stranger, hub.hub(), &id).await.err(),
         mail::retry(&stranger, hub.hub(), &id).await.err(),
         mail::discard(&stranger, hub.hub(), &id).await.err(),
         mail::test(&stranger, hub.hub(), "ada@example.org").await.err(),

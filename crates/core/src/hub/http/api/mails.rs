@@ -16,6 +16,7 @@ use crate::hub::op::Op;
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .operation(action(mail::READ), operation!(list))
+        .operation(action(mail::READ), operation!(show))
         .operation(action(mail::MANAGE), operation!(test))
         .operation(action(mail::MANAGE), operation!(retry))
         .operation(action(mail::MANAGE), operation!(discard))
@@ -27,6 +28,19 @@ pub(super) fn routes(routes: Routes) -> Routes {
 #[utoipa::path(get, path = "/nave/v1/mails", responses((status = 200, description = "The mails", body = Vec<Mail>)))]
 async fn list(op: Op, State(hub): Shared) -> Result<Json<Vec<Mail>>> {
     mail::list(&op, &hub).await.map(Json)
+}
+
+/// Shows a mail.
+///
+/// What became of it; never what stands in it.
+#[utoipa::path(
+    get,
+    path = "/nave/v1/mails/{mail}",
+    params(("mail" = String, Path, description = "Its id.")),
+    responses((status = 200, description = "The mail", body = Mail))
+)]
+async fn show(op: Op, State(hub): Shared, Path(mail): Path<String>) -> Result<Json<Mail>> {
+    mail::show(&op, &hub, &mail).await.map(Json)
 }
 
 /// Queues a test mail.
