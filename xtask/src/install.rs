@@ -1,12 +1,12 @@
-//! Installs what the tests need beside the compiler, from the system's packages and with cargo, and says
+//! Installs what the tests need beside the compiler, from the system's packages, with cargo and with pip, and says
 //! what. What is there already is left alone.
 
 use std::collections::BTreeSet;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
-use crate::cargo::{cargo, program, run};
-use crate::need::{Need, find_program};
+use crate::cargo::{cargo, program, read, run, target};
+use crate::need::{Need, PYTHON, find_program};
 
 /// A program that cargo installs.
 pub(crate) struct CargoTool {
@@ -19,8 +19,28 @@ pub(crate) struct CargoTool {
 pub(crate) const DENY: CargoTool = CargoTool { package: "cargo-deny", version: [0, 20, 2] };
 const NEXTEST: CargoTool = CargoTool { package: "cargo-nextest", version: [0, 9, 143] };
 
+/// A package from the Python registry.
+struct PythonPackage {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// They share one virtual environment: what one of them needs must suit the others.
+const PYTHON_PACKAGES: &[PythonPackage] = &[
+    PythonPackage { name: "aiosmtpd", version: "1.4.6" },
+    PythonPackage { name: "schemathesis", version: "4.32.5" },
+];
+
 pub(crate) fn everything(needs: &[Need]) -> anyhow::Result<()> {
-    system_packages(needs)?;
+    let missing: Vec<&Need> =
+        needs.iter().filter(|need| !need.apt.is_empty() && need.present().is_err()).collect();
+    system_packages(&missing)?;
+    python_packages()?;
+    for need in missing {
+        if let Err(why) = need.present() {
+            bail!("{} is still missing after installing {}: {why}", need.name, need.apt.join(" "));
+        }
+    }
     for tool in [&NEXTEST, &DENY] {
         if version_of(tool).is_some_and(|version| version >= tool.version) {
             continue;
@@ -32,19 +52,15 @@ pub(crate) fn everything(needs: &[Need]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn system_packages(needs: &[Need]) -> anyhow::Result<()> {
-    let missing: Vec<(&Need, String)> = needs
-        .iter()
-        .filter(|need| !need.apt.is_empty())
-        .filter_map(|need| need.present().err().map(|why| (need, why)))
-        .collect();
+fn system_packages(missing: &[&Need]) -> anyhow::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    for (need, why) in &missing {
+    for need in missing {
+        let why = need.present().err().unwrap_or_default();
         println!("missing: {} ({}): {why}", need.name, need.purpose);
     }
-    let packages: BTreeSet<&str> = missing.iter().flat_map(|(need, _)| need.apt).copied().collect();
+    let packages: BTreeSet<&str> = missing.iter().flat_map(|need| need.apt).copied().collect();
     let packages: Vec<&str> = packages.into_iter().collect();
     if find_program("apt-get").is_none() {
         bail!("there is no apt-get here; install what Debian calls: {}", packages.join(" "));
@@ -52,13 +68,27 @@ fn system_packages(needs: &[Need]) -> anyhow::Result<()> {
     println!("installing from the system's packages: {}", packages.join(" "));
     run(&mut as_root(&["apt-get", "update", "--quiet"])?)?;
     let mut install = as_root(&["apt-get", "install", "--yes", "--quiet", "--no-install-recommends"])?;
-    run(install.args(packages))?;
-    for (need, _) in missing {
-        if let Err(why) = need.present() {
-            bail!("{} is still missing after installing {}: {why}", need.name, need.apt.join(" "));
+    run(install.args(packages))
+}
+
+/// Brings the virtual environment in cargo's build folder to the versions of the table.
+fn python_packages() -> anyhow::Result<()> {
+    let folder = target()?.join(PYTHON);
+    let python = folder.join("bin/python");
+    let wanted: Vec<String> =
+        PYTHON_PACKAGES.iter().map(|package| format!("{}=={}", package.name, package.version)).collect();
+    if python.exists() {
+        let there = read(program(&python).args(["-m", "pip", "freeze", "--disable-pip-version-check"]))?;
+        if wanted.iter().all(|package| there.lines().any(|line| line.eq_ignore_ascii_case(package))) {
+            return Ok(());
         }
+    } else {
+        run(program("python3").args(["-m", "venv"]).arg(&folder)).context("making a Python environment")?;
     }
-    Ok(())
+    println!("installing with pip: {}", wanted.join(" "));
+    run(program(&python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(wanted))
 }
 
 fn as_root(words: &[&str]) -> anyhow::Result<std::process::Command> {

@@ -67,6 +67,19 @@ impl Prefix {
     }
 }
 
+impl FromStr for Prefix {
+    type Err = AccessKeyError;
+
+    fn from_str(text: &str) -> Result<Self, AccessKeyError> {
+        let hex: String = text.trim().chars().filter(|c| *c != ':').map(|c| c.to_ascii_lowercase()).collect();
+        let fits = (MIN_PREFIX..=FULL).contains(&hex.len());
+        if !fits || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(AccessKeyError::Prefix(hex.len()));
+        }
+        Ok(Self(hex))
+    }
+}
+
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -60,6 +60,32 @@ pub fn by_access_key(key: &AccessKey) -> Arc<ClientConfig> {
     config(Some(key.prefix().clone()))
 }
 
+/// TLS 1.3 with the certificate that a fingerprint, or the beginning of one, names.
+pub fn by_fingerprint(prefix: Prefix) -> Arc<ClientConfig> {
+    config(Some(prefix))
+}
+
+/// TLS 1.3 with a certificate for the hub's name that this machine's own authorities vouch for.
+pub fn by_system() -> Arc<ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    // What cannot be read or understood vouches for nothing.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .expect("the provider has TLS 1.3's cipher suites")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+/// Whether a TLS handshake failed because nobody vouches for the certificate under that name.
+pub fn is_unknown(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+    matches!(error, Some(Error::InvalidCertificate(problem)) if *problem != CertificateError::BadSignature)
+}
+
 fn config(pinned: Option<Prefix>) -> Arc<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier = Verifier { pinned, provider: Arc::clone(&provider) };

@@ -18,6 +18,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite;
 
+use crate::access_key::Fingerprint;
 use crate::address::HubUrl;
 use crate::certificate::{self, Mismatch};
 use crate::key::{PublicKey, SecretKey, Signature};
@@ -34,6 +35,8 @@ const MAX_ERROR_BODY: usize = 16 << 10;
 
 /// Carries a node's key on a stream's or API request.
 pub const NODE_KEY: HeaderName = HeaderName::from_static("nave-node-key");
+/// Carries the hub's key in an answer.
+pub const HUB_KEY: HeaderName = HeaderName::from_static("nave-hub-key");
 /// Carries a signature over the connection, in both directions.
 pub const PROOF: HeaderName = HeaderName::from_static("nave-proof");
 /// Carries the one-time ticket of a stream.
@@ -99,6 +102,11 @@ pub enum DialError {
 }
 
 impl DialError {
+    /// Whether nobody whom this machine trusts vouches for the certificate.
+    pub fn is_unknown_certificate(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if certificate::is_unknown(source))
+    }
+
     /// Whether trying again later may help without a person doing anything.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -217,6 +225,53 @@ pub async fn stream(known: &Known, ticket: &str) -> Result<RelayedStream, DialEr
         .downcast::<TokioIo<TlsStream<TcpStream>>>()
         .map_err(|_| not_a_hub("the connection changed its type".to_owned()))?;
     Ok(Prefixed::new(parts.read_buf, parts.io.into_inner()))
+}
+
+/// What a first meeting with a hub tells: no secret was shown yet.
+#[derive(Clone, Debug)]
+pub struct Met {
+    /// The key that the hub proved on the connection.
+    pub hub: PublicKey,
+    /// The certificate that it showed.
+    pub fingerprint: Fingerprint,
+}
+
+/// Meets a hub that is not known yet. Whether it is the right one is for `config` to say, or for whoever compares the
+/// fingerprint.
+pub async fn meet(url: &HubUrl, config: Arc<ClientConfig>, node: &PublicKey) -> Result<Met, DialError> {
+    let not_a_hub = |problem: String| DialError::NotAHub { url: url.clone(), problem };
+    let (io, exporter) = dial(url, config).await?;
+    let certificate = io.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let fingerprint = certificate
+        .map(|der| Fingerprint::of(der))
+        .ok_or_else(|| not_a_hub("it shows no certificate".to_owned()))?;
+    let (mut sender, driver) =
+        http1::handshake(TokioIo::new(io)).await.map_err(|error| not_a_hub(error.to_string()))?;
+    tokio::spawn(driver);
+    let request = Request::get("/nave/v1/identity")
+        .header(header::HOST, url.authority())
+        .header(NODE_KEY, node.to_string())
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| not_a_hub(error.to_string()))?;
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
+    let response =
+        answer.map_err(|_| DialError::Timeout { url: url.clone() })?.map_err(|e| not_a_hub(e.to_string()))?;
+    if response.status() != StatusCode::OK {
+        let (status, body) = read_error(response).await;
+        return Err(refusal(status, &body));
+    }
+    let text = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let hub: PublicKey = text(HUB_KEY)
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| not_a_hub("it names no key".to_owned()))?;
+    let connection = Connection { hub, node: *node, exporter };
+    let proved = text(PROOF)
+        .and_then(|text| text.parse::<Signature>().ok())
+        .is_some_and(|signature| connection.verify(Role::Hub, &signature));
+    if !proved {
+        return Err(DialError::Intercepted { url: url.clone() });
+    }
+    Ok(Met { hub, fingerprint })
 }
 
 /// A connection to the native API on which this node has proved itself.

@@ -60,6 +60,16 @@ pub enum Command {
     /// List the streams under way, or end one
     #[command(subcommand)]
     Stream(Stream),
+    /// Invite people and decide about them
+    #[command(subcommand)]
+    User(User),
+    /// Sign in to a hub as a person, with the browser
+    Login(Login),
+    /// Sign out: this device is forgotten here and at the hub
+    Logout,
+    /// Make and end API tokens, by which programs act for you
+    #[command(subcommand)]
+    Token(Token),
     /// Read the audit log
     Audit(Audit),
     /// Write a backup of the hub into a file
@@ -329,6 +339,138 @@ pub enum Stream {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub enum User {
+    /// Print the one-time link by which the first administrator comes in
+    Setup,
+    /// Invite a person
+    Add {
+        /// The address by which the person will sign in
+        email: String,
+        /// What others will call the person
+        #[arg(long, default_value = "")]
+        name: String,
+        /// A role: admin, operator, researcher or viewer; of one node alone with @node:NAME (repeatable)
+        #[arg(long = "role", value_name = "ROLE[@SCOPE]", required = true)]
+        roles: Vec<RoleText>,
+    },
+    /// List people
+    List,
+    /// Show one person
+    Show {
+        /// The person's address
+        who: String,
+    },
+    /// Give a person all roles anew
+    Roles {
+        /// The person's address
+        who: String,
+        /// The roles from now on
+        #[arg(value_name = "ROLE[@SCOPE]")]
+        roles: Vec<RoleText>,
+    },
+    /// Give a person a right, or take it
+    Grant {
+        /// The person's address
+        who: String,
+        /// What the person may do: open
+        action: String,
+        /// Where: NODE, NODE:[HOST:]PORT, or * for everything
+        scope: String,
+        /// Take the right instead of giving it
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Take an account out of use: sessions, tokens and devices end at once
+    Disable {
+        /// The person's address
+        who: String,
+    },
+    /// Take an account back into use
+    Enable {
+        /// The person's address
+        who: String,
+    },
+    /// Make a one-time link for a new password
+    ResetPassword {
+        /// The person's address
+        who: String,
+    },
+    /// Take off a second factor that was lost; the person sets up another at the next sign-in
+    ResetMfa {
+        /// The person's address
+        who: String,
+    },
+    /// List those who ask to be let in
+    Requests,
+    /// Let somebody in who asked
+    Accept {
+        /// The request's id
+        id: String,
+        /// A role that the person gets (repeatable)
+        #[arg(long = "role", value_name = "ROLE[@SCOPE]", required = true)]
+        roles: Vec<RoleText>,
+    },
+    /// Do not let somebody in who asked
+    Decline {
+        /// The request's id
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Login {
+    /// The hub's address
+    pub url: HubUrl,
+    /// What this device will be called [default: this machine's name]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The fingerprint of the hub's certificate, or its first 16 characters or more
+    #[arg(long, value_name = "HEX")]
+    pub fingerprint: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Make a token and print it, once
+    Create {
+        /// What it is for
+        name: String,
+        /// It may do what you may, and no more than this role
+        #[arg(long, default_value = "viewer")]
+        role: String,
+        /// Where it may do so: *, or node:NAME
+        #[arg(long, default_value = "*")]
+        scope: String,
+        /// For how long it is good
+        #[arg(long, value_name = "PERIOD", default_value = "30d")]
+        ttl: Period,
+    },
+    /// List your tokens
+    List,
+    /// End a token
+    Revoke {
+        /// Its id
+        id: String,
+    },
+}
+
+/// A role and where it holds, as `ROLE` or `ROLE@SCOPE`.
+#[derive(Clone, Debug)]
+pub struct RoleText(pub nave_core::api::RoleHeld);
+
+impl std::str::FromStr for RoleText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (role, scope) = text.split_once('@').unwrap_or((text, "*"));
+        let role = nave_core::api::Role::from_word(role).ok_or_else(|| {
+            format!("{role:?} is no role: there are admin, operator, researcher and viewer")
+        })?;
+        Ok(Self(nave_core::api::RoleHeld { role, scope: scope.to_owned() }))
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct Audit {
     /// Only this action (node.joined), or those of a noun (node)
@@ -344,7 +486,7 @@ pub struct Audit {
     #[arg(long, value_name = "PERIOD")]
     pub since: Option<Period>,
     /// At most so many
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
     /// Print everything that passes the filter as JSON lines, the oldest first
     #[arg(long)]

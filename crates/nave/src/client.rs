@@ -1,4 +1,5 @@
-//! How a command speaks with a hub: through its socket on the hub's own machine, else as this machine's node.
+//! How a command speaks with a hub: through its socket on the hub's own machine, else as the person who signed
+//! in here, or as this machine's node.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use nave_core::api::ErrorBody;
 use nave_core::hub::running::SOCKET;
-use nave_core::node::NodeFolder;
+use nave_core::node::{FolderError, Membership, NodeFolder, person_folder};
 use nave_link::address::HubUrl;
 use nave_link::certificate;
 use nave_link::dial::{self, ApiConnection, Known};
@@ -25,7 +26,7 @@ const MAX_ANSWER: usize = 64 << 20;
 pub enum HubClient {
     /// On this machine, through its socket.
     Local(PathBuf),
-    /// Elsewhere, as this machine's node.
+    /// Elsewhere, as the person who signed in, or as this machine's node.
     Remote(Box<Known>),
 }
 
@@ -43,10 +44,24 @@ impl HubClient {
                 Err(_) => {}
             }
         }
-        let folder = NodeFolder::find(data, url).map_err(|error| {
-            anyhow::anyhow!("no hub runs on {} (start one with `nave hub`), and {error}", data.display())
+        let person = NodeFolder::find(&person_folder(data), url);
+        let folder = match person {
+            Err(FolderError::NotJoined(_)) => NodeFolder::find(data, url),
+            found => found,
+        }
+        .map_err(|error| match error {
+            FolderError::NotJoined(_) => anyhow::anyhow!(
+                "no hub runs on {} (start one with `nave hub`), nobody has signed in here (`nave login URL`), and {error}",
+                data.display()
+            ),
+            other => other.into(),
         })?;
         let membership = folder.membership()?.context("the machine left its hub meanwhile")?;
+        Self::of(&folder, membership)
+    }
+
+    /// The hub that a folder belongs to, asked with the folder's key.
+    pub fn of(folder: &NodeFolder, membership: Membership) -> anyhow::Result<Self> {
         let hub = *membership.hub_keys.first().context("the node's folder names no key of its hub")?;
         let key = folder.key(&Random::system())?;
         Ok(Self::Remote(Box::new(Known { url: membership.url, hub, key, tls: certificate::by_key() })))

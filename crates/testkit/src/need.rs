@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 
-pub use self::table::{NEEDS, Need, find_program, packages, postgres_programs};
+pub use self::table::{NEEDS, Need, axe, find_program, packages, postgres_programs, python};
 
 /// Whether a test that needs `name` can run. Prints a `SKIP` line where the answer is no, and notes the
 /// test's name in the file that `NAVE_TEST_SKIPPED` names.

@@ -1,9 +1,15 @@
 //! The console: pages for people. What they show and do is the services' below; what a page may be seen by is said
 //! where its route is declared.
 
+pub mod assets;
 pub mod error;
 pub mod form;
+pub mod page;
+pub mod shell;
+pub mod ui;
+pub mod views;
 pub mod visitor;
+pub mod words;
 
 use nave_core::hub::http::Routes;
 

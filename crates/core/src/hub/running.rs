@@ -20,6 +20,7 @@ use super::fleet::Fleet;
 use super::http::{self, Document, RouteRow, Routes};
 use super::identity::{self, AccessKeys, DataFolder, IdentityError, TlsIdentity};
 use super::job;
+use super::mail::{MailError, MailServer};
 use super::nodes::Presence;
 use super::people::People;
 use super::seal::{MasterFile, SealError, Sealer};
@@ -61,6 +62,9 @@ pub enum StartError {
     /// The configuration names a database that cannot be one.
     #[error("{0}")]
     Database(String),
+    /// A file that the settings of mail name.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// Its own socket.
     #[error(transparent)]
     Local(#[from] edge::local::LocalError),
@@ -125,6 +129,8 @@ impl HubSetup {
             );
         }
         let master = MasterFile::find(folder.path(), self.credentials.as_deref());
+        let mail = self.config.mail.clone();
+        let mail = mail.map(|table| MailServer::new(table, self.credentials.as_deref())).transpose()?;
         let files = IdentityFiles {
             config: self.config.clone(),
             credentials: self.credentials,
@@ -155,6 +161,7 @@ impl HubSetup {
             wrong_keys: Throttle::new(self.clock),
             metrics: super::metrics::Metrics::default(),
             metrics_token: self.config.metrics.token_file.clone(),
+            mail,
             jobs: job::Jobs::default(),
             fleets: self.fleets,
             folder: folder.path().to_owned(),

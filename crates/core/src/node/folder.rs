@@ -166,6 +166,11 @@ impl NodeFolder {
         Ok(secret_file::replace(&path, &text, 0o600)?)
     }
 
+    /// Forgets the hub, with the key by which it knew this machine.
+    pub fn forget(&self) -> Result<(), FolderError> {
+        fs::remove_dir_all(&self.path).map_err(|source| FolderError::Io { path: self.path.clone(), source })
+    }
+
     /// Where the running node listens for commands on the same machine.
     pub fn socket(&self) -> PathBuf {
         self.path.join(SOCKET)

@@ -15,12 +15,23 @@ const FROM_OUTSIDE: &[u8] =
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x09\xc0\x00\x02\x01\xc7\x38\x01\xbb";
 
 /// Asks in HTTP/1.1 over TLS; `before` goes first, in plain.
-async fn get(hub: &TestHub, before: &[u8], path: &str, headers: &str) -> anyhow::Result<String> {
+pub async fn get(hub: &TestHub, before: &[u8], path: &str, headers: &str) -> anyhow::Result<String> {
+    send(hub, before, "GET", path, headers).await
+}
+
+/// A request without a body.
+pub async fn send(
+    hub: &TestHub,
+    before: &[u8],
+    method: &str,
+    path: &str,
+    headers: &str,
+) -> anyhow::Result<String> {
     let mut tcp = TcpStream::connect(hub.address()).await?;
     tcp.write_all(before).await?;
     let name = rustls::pki_types::ServerName::try_from("hub")?;
     let mut io = TlsConnector::from(certificate::by_key()).connect(name, tcp).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n{headers}\r\n");
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n{headers}\r\n");
     io.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     io.read_to_string(&mut answer).await?;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use nave_core::node::{Forward as Forwarding, NodeFolder};
+use nave_core::node::Forward as Forwarding;
 use nave_link::random::Random;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,7 +18,7 @@ pub async fn run(context: &Context<'_>, args: Forward) -> anyhow::Result<()> {
     logging::start("warn");
     let local = local_address(args.local.as_deref())?;
     let printer = *context.printer;
-    let folder = NodeFolder::find(&context.data, context.url.as_ref())?;
+    let folder = context.folder()?;
     let stop = CancellationToken::new();
     let happen = move |happening: nave_core::node::Happening| {
         // Standing by itself is what is expected; only trouble is worth a line.

@@ -42,7 +42,7 @@ pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -
         StartError::Database(words) => anyhow::Error::new(BadConfiguration(words)),
         other => other.into(),
     })?;
-    greet(context, &running, first)?;
+    greet(context, &running, first).await?;
     until_told_to_stop(running).await
 }
 
@@ -58,7 +58,7 @@ pub fn configuration(file: Option<&Path>) -> anyhow::Result<HubConfig> {
 }
 
 /// What a person at a terminal needs first; a log gets the key's prefix and where it lies.
-fn greet(context: &Context<'_>, running: &RunningHub, first: bool) -> anyhow::Result<()> {
+async fn greet(context: &Context<'_>, running: &RunningHub, first: bool) -> anyhow::Result<()> {
     let hub = &running.hub;
     let url = hub.url.get().context("the hub does not listen")?;
     let addresses: Vec<String> = running.addresses.iter().map(ToString::to_string).collect();
@@ -75,13 +75,20 @@ fn greet(context: &Context<'_>, running: &RunningHub, first: bool) -> anyhow::Re
         context.printer.talk(format!("  access key   {}", key.as_str()));
         context.printer.talk(format!("  fingerprint  {}", hub.access_keys.fingerprint()));
         context.printer.talk(format!("  data         {}\n", context.data.display()));
+        let set_up = nave_core::hub::people::links::setup(&hub.op("start"), hub).await?;
+        if let Some(link) = set_up {
+            context.printer.talk(format!(
+                "Set up the first administrator: open this link; it is good once, for a day. The browser warns of the hub's own\ncertificate: compare the fingerprint above with the one that it shows, or run `nave ca trust` on the browser's machine.\n\n  {}\n",
+                link.as_str()
+            ));
+        }
         if first {
-            context.printer.talk("Next: invite a machine, and paste the line that this prints there:\n");
+            context.printer.talk("Then invite a machine, and paste the line that this prints there:\n");
             context.printer.talk("  nave invite --name lab --role exporter\n");
         }
     } else if first {
         context.printer.talk(format!(
-            "nave: the hub is ready at {url}; next: `nave invite --name lab --role exporter` prints the line that brings a machine in; `nave key show` prints the access key"
+            "nave: the hub is ready at {url}; next: `nave invite --name lab --role exporter` prints the line that brings a machine in; `nave user setup` prints the link by which the first administrator comes in; `nave key show` prints the access key"
         ));
     }
     Ok(())

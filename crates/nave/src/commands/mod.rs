@@ -4,14 +4,17 @@ mod backup;
 mod ca;
 mod forward;
 mod hub;
+mod login;
 mod node;
 mod operate;
 mod reference;
 mod up;
+mod user;
 
 use std::path::PathBuf;
 
 use nave_core::hub::edge::Inherited;
+use nave_core::node::{FolderError, NodeFolder, person_folder};
 
 use crate::cli::{Cli, Command};
 use crate::client::HubClient;
@@ -39,6 +42,15 @@ impl Context<'_> {
     async fn hub(&self) -> anyhow::Result<HubClient> {
         HubClient::find(&self.data, self.url.as_ref()).await
     }
+
+    /// Whose key this machine shows to its hub: that of the person who signed in, else the node's.
+    fn folder(&self) -> Result<NodeFolder, FolderError> {
+        let person = NodeFolder::find(&person_folder(&self.data), self.url.as_ref());
+        match person {
+            Err(FolderError::NotJoined(_)) => NodeFolder::find(&self.data, self.url.as_ref()),
+            found => found,
+        }
+    }
 }
 
 /// Runs a command.
@@ -56,6 +68,10 @@ pub async fn run(cli: Cli, printer: &Printer, handed_over: Inherited) -> anyhow:
         Command::Node(command) => node::run(&context, command).await,
         Command::Forward(args) => forward::run(&context, args).await,
         Command::Stream(command) => operate::stream(&context, command).await,
+        Command::User(command) => user::run(&context, command).await,
+        Command::Login(args) => login::login(&context, args).await,
+        Command::Logout => login::logout(&context).await,
+        Command::Token(command) => user::token(&context, command).await,
         Command::Audit(args) => operate::audit(&context, args).await,
         Command::Completions { shell } => reference::completions(&context, shell),
         Command::Man { authorization: true, .. } => {

@@ -294,7 +294,7 @@ pub fn confirm(printer: Printer, question: &str) -> anyhow::Result<()> {
 }
 
 /// This machine's name, as far as it can name a node.
-fn host_name() -> Option<String> {
+pub fn host_name() -> Option<String> {
     let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
     let name = name.split('.').next().unwrap_or_default().to_owned();
     nave_link::address::is_name(&name).then_some(name)

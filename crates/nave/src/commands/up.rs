@@ -96,6 +96,16 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
         "A small page on that node comes to you through the hub, encrypted between the two ends. Open:\n",
     );
     printer.data(format!("http://{here}/"));
+    if let Some(link) = nave_core::hub::people::links::setup(&hub.op("start"), &hub).await? {
+        printer
+            .talk(format!("\nThe console, for the first administrator (good once):\n\n  {}", link.as_str()));
+        printer.talk(format!(
+            "\nThe browser warns of the hub's own certificate: its fingerprint is\n{}.",
+            hub.access_keys.fingerprint()
+        ));
+    } else {
+        printer.talk(format!("\nThe console:          {url}/"));
+    }
     printer
         .talk("\nIn another terminal:  nave node list  ·  nave stream list  ·  nave audit  ·  nave status");
     printer.talk("Bring in a machine:   nave invite --name lab --role exporter");

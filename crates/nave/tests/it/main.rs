@@ -5,5 +5,6 @@
 mod backup;
 mod command_line;
 mod kill;
+mod login;
 mod netns;
 mod program;

@@ -72,6 +72,20 @@ pub const NEEDS: &[Need] = &[
         check: nothing_else,
     },
     Need {
+        name: "smtp",
+        purpose: "a mail server that shows what it took",
+        apt: &["python3", "python3-venv"],
+        programs: &["python3"],
+        check: || has_python("aiosmtpd"),
+    },
+    Need {
+        name: "schemathesis",
+        purpose: "the API, tried by what its description says",
+        apt: &["python3", "python3-venv"],
+        programs: &["python3"],
+        check: || has_python("schemathesis"),
+    },
+    Need {
         name: "systemd",
         purpose: "systemd's own checks of the units",
         apt: &["systemd"],
@@ -84,6 +98,20 @@ pub const NEEDS: &[Need] = &[
         apt: &["dpkg", "mmdebstrap", "systemd-container", "util-linux"],
         programs: &["systemd-nspawn", "mmdebstrap", "nsenter", "setpriv", "dpkg-deb"],
         check: is_root,
+    },
+    Need {
+        name: "chromium",
+        purpose: "the console as a browser shows it, and as people see it",
+        apt: &["chromium", "chromium-driver", "fonts-inter", "fonts-jetbrains-mono"],
+        programs: &["chromium", "chromedriver"],
+        check: nothing_else,
+    },
+    Need {
+        name: "axe",
+        purpose: "what keeps people from using a page, as axe-core finds it",
+        apt: &[],
+        programs: &[],
+        check: has_axe,
     },
     Need {
         name: "package",
@@ -143,6 +171,30 @@ fn has_initdb() -> Result<(), String> {
     }
 }
 
+/// What cargo builds in: beside this program, marked as a cache.
+fn build_folder() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_owned)
+}
+
+/// The folder of Python packages that `cargo xtask test --install` makes, below the one that cargo builds in.
+pub const PYTHON: &str = "python";
+
+/// The Python that has a package from the Python registry, if it was installed.
+pub fn python(package: &str) -> Option<PathBuf> {
+    let folder = build_folder()?.join(PYTHON);
+    let has = |library: PathBuf| library.join("site-packages").join(package).is_dir();
+    let mut libraries = std::fs::read_dir(folder.join("lib")).ok()?.flatten();
+    libraries.any(|library| has(library.path())).then(|| folder.join("bin/python"))
+}
+
+fn has_python(package: &str) -> Result<(), String> {
+    match python(package) {
+        Some(_) => Ok(()),
+        None => Err(format!("{package} was not installed since the last clean build")),
+    }
+}
+
 fn has_package() -> Result<(), String> {
     match packages() {
         Some(_) => Ok(()),
@@ -150,12 +202,22 @@ fn has_package() -> Result<(), String> {
     }
 }
 
-/// The folder that `cargo xtask package` leaves its work in, if it did: beside this program, in the folder that
-/// cargo builds in and marks as a cache.
+fn has_axe() -> Result<(), String> {
+    match axe() {
+        Some(_) => Ok(()),
+        None => Err("there is no axe-core below target/node".to_owned()),
+    }
+}
+
+/// The script of axe-core, where npm left it: below the folder that cargo builds in.
+pub fn axe() -> Option<PathBuf> {
+    let script = build_folder()?.join("node/node_modules/axe-core/axe.min.js");
+    script.is_file().then_some(script)
+}
+
+/// The folder that `cargo xtask package` leaves its work in, if it did, below the one that cargo builds in.
 pub fn packages() -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?;
-    let built = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file())?;
-    let folder = built.join("package");
+    let folder = build_folder()?.join("package");
     folder.join("nave").is_file().then_some(folder)
 }
 

@@ -17,7 +17,7 @@ pub use input::{Input, Path, Query};
 pub use openapi::{Document, Operation};
 pub use routes::{Access, RouteRow, Routes};
 
-use super::store::MigrationSet;
+use super::store::{Migration, MigrationSet};
 
 /// The core's own routes.
 pub fn core_routes() -> Routes {
@@ -46,19 +46,26 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         "device_requests",
         "events",
         "data_keys",
+        "mails",
     ],
     migrations: &[
-        super::store::Migration {
+        Migration {
             version: 1,
             name: "ground floor",
             sqlite: include_str!("../../../migrations/sqlite/0001_ground_floor.sql"),
             postgres: include_str!("../../../migrations/postgres/0001_ground_floor.sql"),
         },
-        super::store::Migration {
+        Migration {
             version: 2,
             name: "people",
             sqlite: include_str!("../../../migrations/sqlite/0002_people.sql"),
             postgres: include_str!("../../../migrations/postgres/0002_people.sql"),
+        },
+        Migration {
+            version: 3,
+            name: "mail",
+            sqlite: include_str!("../../../migrations/sqlite/0003_mail.sql"),
+            postgres: include_str!("../../../migrations/postgres/0003_mail.sql"),
         },
     ],
 };

@@ -25,6 +25,7 @@ use super::bus::Notice;
 use super::context::Hub;
 use super::error::{Error, Result};
 use super::event::Event;
+use super::mail::{self, Letter};
 use super::op::Op;
 use super::store::Act;
 use super::{nodes, throttle};
@@ -172,6 +173,23 @@ pub async fn find(reader: &mut AnyConnection, who: &str) -> Result<PersonRow> {
         Err(_) => store::by_email(reader, who).await?,
     };
     row.ok_or_else(|| Error::not_found("person", who))
+}
+
+/// Puts a letter to a person into an act. An address that no mail server would take is no reason to refuse the act.
+pub(crate) async fn write_to(
+    act: &mut Act,
+    op: &Op,
+    hub: &Hub,
+    address: &str,
+    letter: &Letter<'_>,
+) -> Result<bool> {
+    match mail::queue(act, hub, op, address, letter).await {
+        Err(Error::Invalid { problem, .. }) => {
+            tracing::warn!(address, problem, "a letter cannot be sent");
+            Ok(false)
+        }
+        queued => queued,
+    }
 }
 
 /// What a person who acts may do now; `None` for somebody who may not act any more.

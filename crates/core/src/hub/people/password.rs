@@ -15,6 +15,8 @@ use crate::hub::error::{Error, Result};
 
 /// Memory in KiB, passes, lanes: what OWASP's cheat sheet gives for Argon2id (19 MiB, 2, 1).
 const COST: (u32, u32, u32) = (19 << 10, 2, 1);
+/// More than that no hash of ours ever cost.
+const MOST_COST: (u32, u32, u32) = (1 << 20, 64, 16);
 /// How long a sign-in waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many sign-ins may wait for their turn.
@@ -104,7 +106,11 @@ fn parse(hash: &str) -> Option<Parsed> {
     let (costs, salt, digest) = (parts.next()?, parts.next()?, parts.next()?);
     let mut costs = costs.split(',');
     let mut cost = |name: &str| costs.next()?.strip_prefix(name)?.parse().ok();
-    let cost = (cost("m=")?, cost("t=")?, cost("p=")?);
+    let cost: (u32, u32, u32) = (cost("m=")?, cost("t=")?, cost("p=")?);
+    // A damaged row must not cost more memory than the machine has.
+    if cost.0 > MOST_COST.0 || cost.1 > MOST_COST.1 || cost.2 > MOST_COST.2 {
+        return None;
+    }
     Some((cost, STANDARD_NO_PAD.decode(salt).ok()?, STANDARD_NO_PAD.decode(digest).ok()?))
 }
 

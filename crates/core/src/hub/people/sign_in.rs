@@ -74,6 +74,7 @@ pub async fn with_code(op: &Op, hub: &Hub, found: &Found, code: &str, browser: &
     hub.wrong_keys.check(op.source)?;
     hub.people.wrong_names.check_name(&name)?;
     let mut act = hub.store.begin().await?;
+    let person = &fresh(&mut act, person).await?;
     let how = if second_factor::check(hub, &mut act, person, code).await? {
         "code"
     } else if second_factor::check_recovery(hub, &mut act, person, code).await? {
@@ -106,6 +107,7 @@ pub async fn enroll(
     let name = throttle_name(&person.email);
     hub.people.wrong_names.check_name(&name)?;
     let mut act = hub.store.begin().await?;
+    let person = &fresh(&mut act, person).await?;
     if !second_factor::check(hub, &mut act, person, code).await? {
         drop(act);
         wrong(op, hub, &name, "code").await?;
@@ -122,6 +124,12 @@ pub async fn enroll(
     act.commit().await?;
     hub.people.wrong_names.right_name(&name);
     Ok((signed_in, codes))
+}
+
+/// The person as it is in this act: what another request did meanwhile counts.
+async fn fresh(act: &mut Act, person: &PersonRow) -> Result<PersonRow> {
+    let row = super::active(act.connection(), person.id).await?;
+    row.ok_or_else(|| Error::Unauthenticated("this account is not in use: ask an administrator".to_owned()))
 }
 
 /// Somebody who has just shown a one-time link, or whom a provider vouches for.

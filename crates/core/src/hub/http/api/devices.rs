@@ -32,7 +32,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 #[utoipa::path(
     get,
     path = "/nave/v1/people/{person}/devices",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     responses((status = 200, description = "The devices", body = Vec<Device>))
 )]
 async fn list(op: Op, State(hub): Shared, Path(who): Path<String>) -> Result<Json<Vec<Device>>> {
@@ -67,10 +67,10 @@ async fn revoke(op: Op, State(hub): Shared, Path(id): Path<String>) -> Done {
     )
 )]
 async fn ask(
+    ProvedKey(key): ProvedKey,
     Extension(connection): Extension<Connection>,
     Extension(request): Extension<RequestId>,
     State(hub): Shared,
-    ProvedKey(key): ProvedKey,
     Input(asked): Input<DeviceRequest>,
 ) -> Result<Json<DeviceAsked>> {
     let source = Some(connection.peer.ip());

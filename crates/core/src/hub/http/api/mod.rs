@@ -6,8 +6,10 @@ mod devices;
 mod events;
 mod grants;
 mod hub;
+mod identity;
 mod invites;
 mod keys;
+mod mails;
 mod nodes;
 mod people;
 mod sessions;
@@ -27,6 +29,7 @@ use crate::hub::error::Result;
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .noun("hub", "What the hub is and how it is.", hub::routes)
+        .noun("identity", "How the hub proves who it is.", identity::routes)
         .noun("nodes", "Machines that joined, or were invited to.", nodes::routes)
         .noun("invites", "How nodes come in.", invites::routes)
         .noun("grants", "Who may open what, where.", grants::routes)
@@ -38,6 +41,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .noun("tokens", "API tokens: by them programs act for a person.", tokens::routes)
         .noun("devices", "Command lines that act for a person.", devices::routes)
         .noun("access-requests", "Who asks to be let in.", access_requests::routes)
+        .noun("mails", "What the hub mailed, and what became of it.", mails::routes)
 }
 
 type Shared = State<Arc<Hub>>;

@@ -4,18 +4,19 @@ use axum::Json;
 use axum::extract::State;
 
 use super::{Done, NOTHING_MORE, Shared, action};
-use crate::api::{Me, NewPerson, Person, PersonChange, PersonLink};
+use crate::api::{Me, NewPerson, Person, PersonChange, PersonLink, SetupLink};
 use crate::hub::access;
 use crate::hub::error::Result;
 use crate::hub::http::input::{Input, Path};
 use crate::hub::http::openapi::operation;
 use crate::hub::http::routes::{Access, Routes};
-use crate::hub::op::{Actor, Op};
+use crate::hub::op::{self, Actor, Op, Via};
 use crate::hub::people::{self, links, second_factor};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .operation(Access::Known, operation!(me))
+        .operation(action(people::INVITE), operation!(setup_link))
         .operation(action(people::READ), operation!(list))
         .operation(action(people::INVITE), operation!(invite))
         .operation(Access::OwnOr(people::READ), operation!(show))
@@ -36,7 +37,24 @@ async fn me(op: Op, State(hub): Shared) -> Result<Json<Me>> {
         Actor::Person(person) => Some(people::show(&op, &hub, &person.id.to_string()).await?),
         _ => None,
     };
-    Ok(Json(Me { kind: op.actor.kind().to_owned(), name: op.actor.name(), person }))
+    let device = match &op.actor {
+        Actor::Person(op::Person { via: Via::Device(id), .. }) => Some(id.to_string()),
+        _ => None,
+    };
+    Ok(Json(Me { kind: op.actor.kind().to_owned(), name: op.actor.name(), person, device }))
+}
+
+/// Makes the first administrator's link.
+///
+/// In the place of the one that the hub printed when it started. There is none once somebody administers the hub.
+#[utoipa::path(
+    post,
+    path = "/nave/v1/setup-link",
+    responses((status = 200, description = "The link, told once", body = SetupLink))
+)]
+async fn setup_link(op: Op, State(hub): Shared) -> Result<Json<SetupLink>> {
+    let link = links::setup(&op, &hub).await?.map(|link| link.to_string());
+    Ok(Json(SetupLink { link }))
 }
 
 /// Lists people.
@@ -71,7 +89,7 @@ async fn invite(op: Op, State(hub): Shared, Input(new): Input<NewPerson>) -> Res
 #[utoipa::path(
     get,
     path = "/nave/v1/people/{person}",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     responses((status = 200, description = "The person", body = Person))
 )]
 async fn show(op: Op, State(hub): Shared, Path(who): Path<String>) -> Result<Json<Person>> {
@@ -84,7 +102,7 @@ async fn show(op: Op, State(hub): Shared, Path(who): Path<String>) -> Result<Jso
 #[utoipa::path(
     patch,
     path = "/nave/v1/people/{person}",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     request_body = Option<PersonChange>,
     responses(
         (status = 204, description = "It was changed"),
@@ -101,7 +119,7 @@ async fn change(op: Op, State(hub): Shared, Path(who): Path<String>, Input(to): 
 #[utoipa::path(
     post,
     path = "/nave/v1/people/{person}/disable",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     responses(
         (status = 204, description = "It is out of use"),
         (status = 409, description = "It is out of use already, or belongs to the last administrator")
@@ -117,7 +135,7 @@ async fn disable(op: Op, State(hub): Shared, Path(who): Path<String>) -> Done {
 #[utoipa::path(
     post,
     path = "/nave/v1/people/{person}/enable",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     responses(
         (status = 204, description = "It is in use"),
         (status = 409, description = "It is not out of use")
@@ -133,7 +151,7 @@ async fn enable(op: Op, State(hub): Shared, Path(who): Path<String>) -> Done {
 #[utoipa::path(
     post,
     path = "/nave/v1/people/{person}/reset-password",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     responses(
         (status = 200, description = "The person, and the link unless it goes by mail", body = PersonLink),
         (status = 409, description = "The account is out of use")
@@ -149,7 +167,7 @@ async fn reset_password(op: Op, State(hub): Shared, Path(who): Path<String>) -> 
 #[utoipa::path(
     post,
     path = "/nave/v1/people/{person}/reset-second-factor",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     responses((status = 204, description = "It is off"))
 )]
 async fn reset_second_factor(op: Op, State(hub): Shared, Path(who): Path<String>) -> Done {

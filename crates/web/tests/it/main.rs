@@ -1,0 +1,3 @@
+//! The console as browsers and people meet it.
+
+mod gallery;
