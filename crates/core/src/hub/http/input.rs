@@ -99,9 +99,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let input = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let field = error.path().to_string();
-        let field = if field == "." { "body".to_owned() } else { field };
-        Error::invalid(field, error.inner().to_string())
+        let path = error.path().to_string();
+        // What is not known yet of the path when reading ends is written as a question mark.
+        let field = path.trim_end_matches(['.', '?']);
+        Error::invalid(if field.is_empty() { "body" } else { field }, error.inner().to_string())
     })?;
     json.end().map_err(|error| Error::invalid("body", error.to_string()))?;
     Ok(input)
