@@ -5,9 +5,14 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 use nave_core::hub::error::Error;
+use nave_core::hub::http::LatePage;
 use nave_core::id::RequestId;
 
+use crate::page;
+use crate::shell::Shell;
+use crate::views::failure::{DoorFailure, title};
 use crate::visitor::is_fragment;
+use crate::words;
 
 /// An error on its way to a page.
 #[derive(Debug)]
@@ -52,6 +57,23 @@ impl From<Error> for PageError {
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
-        (self.status(), self.error.message()).into_response()
+        let (status, words) = (self.status(), words::sentence(&self.error.message()));
+        if let Error::Internal(source) | Error::Unavailable { source, .. } = &self.error {
+            tracing::error!(%source, "a page failed");
+        }
+        let request = self.request.map(|id| id.to_string());
+        let page = move |id: &str| {
+            let title = title(status.as_u16());
+            let view = DoorFailure {
+                shell: Shell::nobody(title),
+                status: status.as_u16(),
+                title,
+                words: words.clone(),
+                request: request.clone().unwrap_or_else(|| id.to_owned()),
+            };
+            page::html(status, &view)
+        };
+        // The request's id is known at the edge.
+        LatePage::answer(status, page)
     }
 }

@@ -16,13 +16,5 @@ use nave_core::hub::http::Routes;
 
 /// Every page of the console.
 pub fn routes() -> Routes {
-    [
-        pages::nodes::routes,
-        pages::streams::routes,
-        pages::people::routes,
-        pages::audit::routes,
-        pages::status::routes,
-    ]
-    .into_iter()
-    .fold(Routes::default(), |routes, pages| pages(routes))
+    pages::routes(Routes::default())
 }

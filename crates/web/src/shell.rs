@@ -119,6 +119,21 @@ pub struct Shell {
 }
 
 impl Shell {
+    /// What stands around a page that is shown when nothing else is known.
+    pub fn nobody(title: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            here: "",
+            menu: Vec::new(),
+            person: None,
+            hub: "Nave".to_owned(),
+            theme: Theme::System,
+            form_token: String::new(),
+            notice: None,
+            now: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
     /// Whether an entry stands for the page.
     pub fn is_here(&self, item: &MenuItem) -> bool {
         item.path == self.here

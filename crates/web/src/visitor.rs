@@ -150,7 +150,9 @@ pub fn next(wanted: Option<&str>) -> String {
     let own = |text: &&str| {
         text.starts_with('/')
             && !text.starts_with("//")
-            && !text.contains(['\\', '\r', '\n', '\t'])
+            && !text.contains('\\')
+            // As addresses are written; nothing else can stand in the header that sends a browser there.
+            && text.chars().all(|c| c.is_ascii_graphic())
             && text.len() <= LONGEST_NEXT
             && !text.starts_with("/sign-")
     };
@@ -172,6 +174,9 @@ mod tests {
             "https://evil.example",
             "nodes",
             "/a\r\nb",
+            "/a b",
+            "/\u{1}",
+            "/ä",
             "/sign-in",
             &long,
         ] {

@@ -70,13 +70,3 @@ pub struct JobView {
     /// How often in a row it failed.
     pub failures: u32,
 }
-
-/// The hub's key, as it tells everybody.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
-pub struct HubIdentity {
-    /// The key's digest, as join tokens carry it.
-    pub id: String,
-    /// The key.
-    pub public_key: String,
-}

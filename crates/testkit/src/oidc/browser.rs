@@ -52,6 +52,11 @@ impl Browser {
         Ok(Self { client, cookies: BTreeMap::new() })
     }
 
+    /// The value of a cookie that it holds.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies.get(name).map(String::as_str)
+    }
+
     /// Opens an address.
     pub async fn get(&mut self, url: &Url) -> anyhow::Result<Page> {
         let request = self.client.request(Method::GET, url.clone());

@@ -1,11 +1,20 @@
 //! The handlers of the pages: each reads what the browser sent, calls the services, and shows a view or sends the
 //! browser on. What pages show is in `views`, what is done in the core's services.
 
-pub mod audit;
-pub mod nodes;
-pub mod people;
-pub mod status;
-pub mod streams;
+mod account;
+mod audit;
+mod device;
+mod door;
+mod live;
+mod nodes;
+mod overview;
+mod people;
+mod provider;
+mod reference;
+mod rest;
+mod settings;
+mod status;
+mod streams;
 
 use std::sync::Arc;
 
@@ -15,6 +24,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use nave_core::hub::access::{self, Action};
 use nave_core::hub::context::Hub;
+use nave_core::hub::http::Routes;
 use nave_core::hub::op::{Actor, Op};
 use nave_core::hub::{event, people as accounts};
 
@@ -37,6 +47,28 @@ const LONGEST_NOTICE: usize = 500;
 /// Which action each entry of the menu is for; those that are not here are for everybody.
 const MENU_ACTIONS: [(&str, Action); 3] =
     [("/people", accounts::READ), ("/audit", event::READ), ("/settings", nave_core::hub::identity::SHOW)];
+
+/// Every page, and what pages are made of.
+pub(crate) fn routes(routes: Routes) -> Routes {
+    [
+        door::routes,
+        provider::routes,
+        overview::routes,
+        nodes::routes,
+        streams::routes,
+        people::routes,
+        audit::routes,
+        settings::routes,
+        status::routes,
+        reference::routes,
+        account::routes,
+        device::routes,
+        live::routes,
+        rest::routes,
+    ]
+    .into_iter()
+    .fold(routes, |routes, pages| pages(routes))
+}
 
 /// What stands around a page of somebody who is signed in.
 pub(crate) async fn shell(

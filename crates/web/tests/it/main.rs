@@ -1,3 +1,4 @@
 //! The console as browsers and people meet it.
 
 mod gallery;
+mod provider;

@@ -59,9 +59,25 @@ fn answer(status: StatusCode, words: ErrorWords) -> Response {
     (status, axum::Extension(words), body).into_response()
 }
 
+/// A page that is written at the edge, where the id of the request is known.
+#[derive(Clone)]
+pub struct LatePage(Arc<dyn Fn(&str) -> Response + Send + Sync>);
+
+impl LatePage {
+    /// An answer whose page is written from the request's id.
+    pub fn answer(status: StatusCode, write: impl Fn(&str) -> Response + Send + Sync + 'static) -> Response {
+        let mut response = status.into_response();
+        response.extensions_mut().insert(Self(Arc::new(write)));
+        response
+    }
+}
+
 /// Names the request in an error answer, and logs what was refused: so the answer leads to the log lines. What anybody
 /// can cause at will is not logged unless somebody wants to know.
 pub(crate) fn name_request(mut response: Response, id: RequestId) -> Response {
+    if let Some(LatePage(write)) = response.extensions_mut().remove::<LatePage>() {
+        return write(&id.to_string());
+    }
     let Some(words) = response.extensions_mut().remove::<ErrorWords>() else { return response };
     let (status, code, field) = (response.status(), words.code.as_str(), words.field.as_deref());
     match status {

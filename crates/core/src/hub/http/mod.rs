@@ -11,8 +11,8 @@ mod openapi;
 mod routes;
 mod upgrades;
 
+pub use answer::{LatePage, failure, status_of};
 pub(crate) use answer::{count, method_not_allowed, name_request, not_found};
-pub use answer::{failure, status_of};
 pub use input::{Input, Path, Query};
 pub use openapi::{Document, Operation};
 pub use routes::{Access, RouteRow, Routes};

@@ -63,6 +63,11 @@ impl MailServer {
         &self.table.server
     }
 
+    /// From whom mail comes, as people write it.
+    pub fn sender(&self) -> String {
+        self.table.from.0.to_string()
+    }
+
     /// How a connection is protected.
     pub(super) fn tls(&self) -> MailTls {
         self.table.tls

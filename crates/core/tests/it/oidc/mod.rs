@@ -1,5 +1,6 @@
 //! Signing in at a real provider: what the protocol part of `people::oidc` believes and what it does not.
 
+mod accounts;
 mod forged;
 mod later;
 mod signing_in;
