@@ -1,8 +1,16 @@
 //! Fuzz targets: what no input may break. Each takes any bytes; a panic is a finding. The kept corpus runs as a test.
 
+use std::io::Cursor;
+
+use lettre::Address;
+use lettre::message::Mailbox;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::extension::ClientId;
 use nave_core::hub::config::HubConfig;
 use nave_core::hub::edge;
 use nave_core::hub::identity::TlsIdentity;
+use nave_core::hub::mail::smtp;
+use nave_core::hub::mail::wire::{self, Wire};
 use nave_core::node::AllowRule;
 use nave_link::access_key::AccessKey;
 use nave_link::address::{HubUrl, NodeTarget};
@@ -41,6 +49,11 @@ pub const TARGETS: &[Target] = &[
     ] },
     Target { name: "config", run: config, seeds: &[b"listen = [\"[::]:3101\"]\n[nodes]\nheartbeat = \"10s\"\n[[listener]]\naddress = \"[::1]:1\"\nproxy_from = [\"192.0.2.0/24\"]\n"] },
     Target { name: "proxy_header", run: proxy_header, seeds: &[b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x09\xc0\x00\x02\x01\xc7\x38\x01\xbb"] },
+    Target { name: "mail_server", run: mail_server, seeds: &[
+        b"220 smtp\r\n250-smtp\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n235 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n221 bye\r\n",
+        b"220 smtp\r\n250-smtp\r\n250 STARTTLS\r\n220 go\r\n",
+        b"220 smtp\r\n250 AUTH LOGIN\r\n334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n535-5.7.8 no\r\n535 5.7.8 no\r\n",
+    ] },
     Target { name: "certificate", run: certificate, seeds: &[b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"] },
 ];
 
@@ -110,6 +123,25 @@ fn config(bytes: &[u8]) {
 fn proxy_header(bytes: &[u8]) {
     let _ = edge::classify(bytes);
     let _ = edge::proxy::parse(bytes);
+}
+
+/// All that a mail server says, before TLS and after.
+fn mail_server(bytes: &[u8]) {
+    let said = || tokio::io::join(Cursor::new(bytes.to_vec()), tokio::io::sink());
+    let hello = ClientId::Domain("hub.example.org".to_owned());
+    let credentials = Credentials::new("nave".to_owned(), "password".to_owned());
+    let message = lettre::Message::builder()
+        .from(Mailbox::new(None, Address::new("nave", "example.org").expect("it is an address")))
+        .to(Mailbox::new(None, Address::new("ada", "example.org").expect("it is an address")))
+        .body(String::new())
+        .expect("it has a sender and a recipient");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().build().expect("a runtime needs nothing here");
+    runtime.block_on(async {
+        // Either understood or an error; nothing else may come of it.
+        let _ = wire::agree_on_tls(said(), &hello).await;
+        let _ = smtp::hand_over(Wire::new(said()), &hello, Some(credentials), &message).await;
+    });
 }
 
 fn certificate(bytes: &[u8]) {

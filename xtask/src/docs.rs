@@ -7,8 +7,11 @@ use anyhow::{Context as _, bail};
 use crate::cargo::{cargo, program, read, root, run as run_to_end, target};
 
 /// A page, and what `nave` must be told to print it.
-const PAGES: [(&str, &[&str]); 2] =
-    [("docs/cli.md", &["man", "--markdown"]), ("docs/authorization.txt", &["man", "--authorization"])];
+const PAGES: [(&str, &[&str]); 3] = [
+    ("docs/cli.md", &["man", "--markdown"]),
+    ("docs/authorization.txt", &["man", "--authorization"]),
+    ("docs/openapi.json", &["man", "--openapi"]),
+];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {

@@ -1,12 +1,12 @@
-//! Installs what the tests need beside the compiler, from the system's packages and with cargo, and says
+//! Installs what the tests need beside the compiler, from the system's packages, with pip, npm and cargo, and says
 //! what. What is there already is left alone.
 
 use std::collections::BTreeSet;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
-use crate::cargo::{cargo, program, run};
-use crate::need::{Need, find_program};
+use crate::cargo::{cargo, program, read, root, run, target};
+use crate::need::{Need, PYTHON, find_program, node_packages};
 
 /// A program that cargo installs.
 pub(crate) struct CargoTool {
@@ -19,8 +19,27 @@ pub(crate) struct CargoTool {
 pub(crate) const DENY: CargoTool = CargoTool { package: "cargo-deny", version: [0, 20, 2] };
 const NEXTEST: CargoTool = CargoTool { package: "cargo-nextest", version: [0, 9, 143] };
 
+/// A package from the Python registry.
+struct PythonPackage {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// They share one virtual environment: what one of them needs must suit the others.
+const PYTHON_PACKAGES: &[PythonPackage] = &[PythonPackage { name: "aiosmtpd", version: "1.4.6" }];
+
 pub(crate) fn everything(needs: &[Need]) -> anyhow::Result<()> {
-    system_packages(needs)?;
+    let missing: Vec<&Need> =
+        needs.iter().filter(|need| !need.apt.is_empty() && need.present().is_err()).collect();
+    let lacking = missing.iter().copied().filter(|need| need.present_from_system().is_err());
+    system_packages(&lacking.collect::<Vec<_>>())?;
+    python_packages()?;
+    npm_packages(needs)?;
+    for need in missing {
+        if let Err(why) = need.present() {
+            bail!("{} is still missing after installing {}: {why}", need.name, need.apt.join(" "));
+        }
+    }
     for tool in [&NEXTEST, &DENY] {
         if version_of(tool).is_some_and(|version| version >= tool.version) {
             continue;
@@ -32,19 +51,15 @@ pub(crate) fn everything(needs: &[Need]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn system_packages(needs: &[Need]) -> anyhow::Result<()> {
-    let missing: Vec<(&Need, String)> = needs
-        .iter()
-        .filter(|need| !need.apt.is_empty())
-        .filter_map(|need| need.present().err().map(|why| (need, why)))
-        .collect();
+fn system_packages(missing: &[&Need]) -> anyhow::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    for (need, why) in &missing {
+    for need in missing {
+        let why = need.present().err().unwrap_or_default();
         println!("missing: {} ({}): {why}", need.name, need.purpose);
     }
-    let packages: BTreeSet<&str> = missing.iter().flat_map(|(need, _)| need.apt).copied().collect();
+    let packages: BTreeSet<&str> = missing.iter().flat_map(|need| need.apt).copied().collect();
     let packages: Vec<&str> = packages.into_iter().collect();
     if find_program("apt-get").is_none() {
         bail!("there is no apt-get here; install what Debian calls: {}", packages.join(" "));
@@ -52,13 +67,51 @@ fn system_packages(needs: &[Need]) -> anyhow::Result<()> {
     println!("installing from the system's packages: {}", packages.join(" "));
     run(&mut as_root(&["apt-get", "update", "--quiet"])?)?;
     let mut install = as_root(&["apt-get", "install", "--yes", "--quiet", "--no-install-recommends"])?;
-    run(install.args(packages))?;
-    for (need, _) in missing {
-        if let Err(why) = need.present() {
-            bail!("{} is still missing after installing {}: {why}", need.name, need.apt.join(" "));
+    run(install.args(packages))
+}
+
+/// Brings the virtual environment in cargo's build folder to the versions of the table.
+fn python_packages() -> anyhow::Result<()> {
+    let folder = target()?.join(PYTHON);
+    let python = folder.join("bin/python");
+    let wanted: Vec<String> =
+        PYTHON_PACKAGES.iter().map(|package| format!("{}=={}", package.name, package.version)).collect();
+    if python.exists() {
+        let there = read(program(&python).args(["-m", "pip", "freeze", "--disable-pip-version-check"]))?;
+        if wanted.iter().all(|package| there.lines().any(|line| line.eq_ignore_ascii_case(package))) {
+            return Ok(());
         }
+    } else {
+        run(program("python3").args(["-m", "venv"]).arg(&folder)).context("making a Python environment")?;
     }
-    Ok(())
+    println!("installing with pip: {}", wanted.join(" "));
+    run(program(&python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(wanted))
+}
+
+/// Installs exactly what the lock file in `crates/testkit/node` says. A test that wants another package adds it there,
+/// with `npm install --package-lock-only NAME`, and names it in its row of needs.
+fn npm_packages(needs: &[Need]) -> anyhow::Result<()> {
+    let (from, to) = (
+        root().join("crates/testkit/node"),
+        node_packages().context("cargo's build folder cannot be found")?,
+    );
+    let same = |name: &str| std::fs::read(from.join(name)).ok() == std::fs::read(to.join(name)).ok();
+    let missing = needs.iter().find_map(|need| need.present_from_npm().err());
+    if missing.is_none() && same("package-lock.json") {
+        return Ok(());
+    }
+    println!("installing with npm: {}", missing.as_deref().unwrap_or("the lock file changed"));
+    std::fs::create_dir_all(&to)?;
+    for name in ["package.json", "package-lock.json", ".npmrc"] {
+        std::fs::copy(from.join(name), to.join(name)).with_context(|| format!("copying {name}"))?;
+    }
+    run(program("npm").arg("ci").current_dir(&to))?;
+    match needs.iter().find_map(|need| need.present_from_npm().err()) {
+        Some(why) => bail!("after `npm ci`: {why}"),
+        None => Ok(()),
+    }
 }
 
 fn as_root(words: &[&str]) -> anyhow::Result<std::process::Command> {

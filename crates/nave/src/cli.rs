@@ -70,6 +70,9 @@ pub enum Command {
     /// Make and end API tokens, by which programs act for you
     #[command(subcommand)]
     Token(Token),
+    /// See what the hub mailed, send it again, or test sending
+    #[command(subcommand)]
+    Mail(Mail),
     /// Read the audit log
     Audit(Audit),
     /// Write a backup of the hub into a file
@@ -92,6 +95,9 @@ pub enum Command {
         /// Print the authorization table: every route and who may use it
         #[arg(long, conflicts_with_all = ["into", "markdown"])]
         authorization: bool,
+        /// Print the description of the API (OpenAPI 3.1)
+        #[arg(long, conflicts_with_all = ["into", "markdown", "authorization"])]
+        openapi: bool,
     },
 }
 
@@ -333,6 +339,28 @@ pub enum Stream {
     Cut {
         /// Its id
         id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Mail {
+    /// List the mails of the last 30 days, without what stands in them
+    List,
+    /// Send a test mail, and wait for what becomes of it
+    Test {
+        /// To whom
+        address: String,
+    },
+    /// Send mails now that failed or wait; without ids, all of them
+    Retry {
+        /// Their ids
+        ids: Vec<String>,
+    },
+    /// Forget mails, sent or not
+    Discard {
+        /// Their ids
+        #[arg(required = true)]
+        ids: Vec<String>,
     },
 }
 

@@ -134,8 +134,7 @@ impl Browser {
 
     /// Speaks the browser's own protocol.
     pub async fn devtools(&self, method: &str, params: &Value) -> anyhow::Result<Value> {
-        let command =
-            Own { path: "goog/cdp/execute", body: json!({ "cmd": method, "params": params }) };
+        let command = Own { path: "goog/cdp/execute", body: json!({ "cmd": method, "params": params }) };
         Ok(self.client.issue_cmd(command).await?)
     }
 

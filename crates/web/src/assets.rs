@@ -77,7 +77,8 @@ pub fn address(name: &str) -> &'static str {
 /// Answers for an asset.
 pub async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Response {
     let Some(asset) = ASSETS.served.get(&file) else {
-        return (StatusCode::NOT_FOUND, "there is no such file; reload the page that names it\n").into_response();
+        return (StatusCode::NOT_FOUND, "there is no such file; reload the page that names it\n")
+            .into_response();
     };
     let has = |name, word: &str| {
         headers.get_all(name).iter().any(|value| value.to_str().is_ok_and(|value| accepts(value, word)))

@@ -163,10 +163,17 @@ mod tests {
 
     #[test]
     fn bytes_and_numbers_stay_short() {
-        let told = [0, 999, 1000, 1_550_000, 99_999, 100_000, 999_999, u64::MAX].map(bytes::<u64>);
+        let told =
+            [0, 999, 1000, 1_550_000, 99_999, 100_000, 999_999, u64::MAX].map(|count: u64| bytes(count));
         assert_eq!(told, ["0 B", "999 B", "1.0 kB", "1.5 MB", "99.9 kB", "100 kB", "999 kB", "18.4 EB"]);
-        assert_eq!([0, 999, 1000, 1_234_567].map(number::<u64>), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!((count(1_u64, "node", "nodes"), count(0_u64, "node", "nodes")), ("1 node".into(), "0 nodes".into()));
+        assert_eq!(
+            [0, 999, 1000, 1_234_567].map(|count: u64| number(count)),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            (count(1_u64, "node", "nodes"), count(0_u64, "node", "nodes")),
+            ("1 node".into(), "0 nodes".into())
+        );
     }
 
     #[test]

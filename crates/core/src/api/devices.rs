@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 /// A device from which somebody's command line signs in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Device {
     /// Its id.
     pub id: String,
@@ -26,14 +27,17 @@ pub struct Device {
 
 /// A command line asks to act for a person (RFC 8628). The request proves the device's key on its connection.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeviceRequest {
     /// What the device would like to be called.
+    #[cfg_attr(feature = "hub", schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"))]
     pub name: String,
 }
 
 /// What a person does next to let it in.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct DeviceAsked {
     /// The command line asks with this whether it was let in.
     pub device_code: String,
@@ -51,6 +55,7 @@ pub struct DeviceAsked {
 
 /// Asks whether a device was let in.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DevicePoll {
     /// What the hub gave the command line.
@@ -59,6 +64,7 @@ pub struct DevicePoll {
 
 /// Whether a device was let in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum DeviceStatus {
     /// Nobody has decided yet.
@@ -73,6 +79,7 @@ pub enum DeviceStatus {
 
 /// What a device is from now on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct DeviceGranted {
     /// Its id as a node.
     pub node: String,
@@ -84,6 +91,7 @@ pub struct DeviceGranted {
 
 /// A device that waits, as a person sees it who decides.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct DeviceView {
     /// The code that it shows.
     pub code: String,

@@ -3,8 +3,26 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+/// What somebody is to the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ActorKind {
+    /// The hub itself.
+    Hub,
+    /// Whoever reached the hub's own socket on its own machine.
+    Operator,
+    /// A node.
+    Node,
+    /// A person.
+    Person,
+    /// Nobody that the hub knows.
+    Anonymous,
+}
+
 /// One row of the audit log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Event {
     /// Its number: later committed, higher numbered.
     pub id: i64,
@@ -12,6 +30,7 @@ pub struct Event {
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
     /// What kind of actor.
+    #[cfg_attr(feature = "hub", schema(value_type = ActorKind))]
     pub actor_kind: String,
     /// Which one.
     pub actor_id: String,
@@ -35,13 +54,16 @@ pub struct Event {
 
 /// Which events to list; what is absent lets everything pass.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(deny_unknown_fields)]
 pub struct EventFilter {
     /// Only those numbered higher, the oldest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "hub", param(minimum = 0))]
     pub after: Option<i64>,
     /// Only those numbered lower.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "hub", param(minimum = 0))]
     pub before: Option<i64>,
     /// Only those not earlier.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
@@ -60,5 +82,6 @@ pub struct EventFilter {
     pub object: Option<String>,
     /// At most so many (100 unless given, never more than 1,000).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "hub", param(minimum = 1, maximum = 1000))]
     pub limit: Option<u32>,
 }

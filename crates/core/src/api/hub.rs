@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 /// The hub itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct HubView {
     /// The digest of its key, as join tokens carry it.
     pub id: String,
@@ -20,6 +21,7 @@ pub struct HubView {
 
 /// How one thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
     /// Good.
@@ -32,6 +34,7 @@ pub enum Verdict {
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Check {
     /// What was looked at.
     pub name: String,
@@ -43,6 +46,7 @@ pub struct Check {
 
 /// A background job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct JobView {
     /// Its name.
     pub name: String,
@@ -55,4 +59,14 @@ pub struct JobView {
     pub last_outcome: String,
     /// How often in a row it failed.
     pub failures: u32,
+}
+
+/// The hub's key, as it tells everybody.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct HubIdentity {
+    /// The key's digest, as join tokens carry it.
+    pub id: String,
+    /// The key.
+    pub public_key: String,
 }

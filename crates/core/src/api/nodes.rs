@@ -9,6 +9,7 @@ use super::Grant;
 
 /// What a node is to the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum NodeStatus {
     /// Its name is kept for it.
@@ -21,14 +22,31 @@ pub enum NodeStatus {
     Revoked,
 }
 
+/// What a node is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum NodeRole {
+    /// It offers hardware.
+    Exporter,
+    /// It uses hardware.
+    Importer,
+    /// Its data stays where it is.
+    Site,
+    /// It runs agents.
+    Host,
+}
+
 /// One node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Node {
     /// Its id.
     pub id: String,
     /// Its name.
     pub name: String,
     /// Its roles.
+    #[cfg_attr(feature = "hub", schema(value_type = Vec<NodeRole>))]
     pub roles: Vec<String>,
     /// Whether its link stands.
     pub online: bool,
@@ -59,13 +77,16 @@ pub struct Node {
 
 /// Changes a node; fields that are absent stay.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NodeChange {
     /// A new name.
     #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"))]
     pub name: Option<String>,
     /// All its roles from now on.
     #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(value_type = Option<Vec<NodeRole>>))]
     pub roles: Option<Vec<String>>,
     /// All its labels from now on.
     #[serde(default)]

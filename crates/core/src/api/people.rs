@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 /// What somebody is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// May do everything.
@@ -39,12 +40,14 @@ impl Role {
 
 /// A role and where it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RoleHeld {
     /// The role.
     pub role: Role,
     /// Where: `*` for everything, or `node:NAME` (a site is a node).
     #[serde(default = "everything")]
+    #[cfg_attr(feature = "hub", schema(pattern = "^(\\*|(node|site):.+)$"))]
     pub scope: String,
 }
 
@@ -54,6 +57,7 @@ pub(super) fn everything() -> String {
 
 /// How an account stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PersonStatus {
     /// Has not accepted the invitation yet.
@@ -66,6 +70,7 @@ pub enum PersonStatus {
 
 /// One person.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Person {
     /// Its id.
     pub id: String,
@@ -93,20 +98,24 @@ pub struct Person {
 
 /// Invites a person.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewPerson {
     /// The address by which it will sign in.
+    #[cfg_attr(feature = "hub", schema(format = Email, max_length = 254))]
     pub email: String,
     /// What others will call it; the person may change it.
     #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(max_length = 100))]
     pub name: String,
     /// Its roles.
-    #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(min_items = 1, max_items = 100))]
     pub roles: Vec<RoleHeld>,
 }
 
 /// A one-time link, told once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct PersonLink {
     /// The person.
     pub person: Person,
@@ -122,13 +131,16 @@ pub struct PersonLink {
 
 /// Changes a person; fields that are absent stay.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PersonChange {
     /// What others call it.
     #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(min_length = 1, max_length = 100))]
     pub name: Option<String>,
     /// All its roles from now on.
     #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(max_items = 100))]
     pub roles: Option<Vec<RoleHeld>>,
     /// The version that the change was made for; a person changed meanwhile is left as it is.
     #[serde(default)]
@@ -137,8 +149,10 @@ pub struct PersonChange {
 
 /// Who asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Me {
     /// `person`, `node`, `operator`.
+    #[cfg_attr(feature = "hub", schema(value_type = super::ActorKind))]
     pub kind: String,
     /// The name.
     pub name: String,
@@ -149,6 +163,7 @@ pub struct Me {
 }
 /// The one-time link by which the first administrator comes in.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct SetupLink {
     /// The link; there is none once somebody administers the hub.
     pub link: Option<String>,

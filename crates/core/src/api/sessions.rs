@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 /// One sign-in in a browser.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Session {
     /// Its id.
     pub id: String,

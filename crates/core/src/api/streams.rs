@@ -3,8 +3,32 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+/// The way that a stream's bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum StreamPath {
+    /// Its ends have not met yet.
+    Opening,
+    /// Through the hub.
+    Relayed,
+    /// From node to node.
+    Direct,
+}
+
+impl std::fmt::Display for StreamPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Opening => "opening",
+            Self::Relayed => "relayed",
+            Self::Direct => "direct",
+        })
+    }
+}
+
 /// One stream under way.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Stream {
     /// Its id.
     pub id: String,
@@ -14,8 +38,8 @@ pub struct Stream {
     pub to: String,
     /// The service there.
     pub target: String,
-    /// `opening`, `relayed` or `direct`.
-    pub path: String,
+    /// The way that its bytes go.
+    pub path: StreamPath,
     /// Bytes from the opener.
     pub sent: u64,
     /// Bytes to the opener.

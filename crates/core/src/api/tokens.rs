@@ -7,6 +7,7 @@ use super::Role;
 
 /// An API token, without its secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct ApiToken {
     /// Its id.
     pub id: String,
@@ -29,21 +30,26 @@ pub struct ApiToken {
 
 /// Asks for an API token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewApiToken {
     /// What it is for.
+    #[cfg_attr(feature = "hub", schema(min_length = 1, max_length = 100))]
     pub name: String,
     /// No more than this role may.
     pub role: Role,
     /// Where: `*`, or `node:NAME`.
     #[serde(default = "super::people::everything")]
+    #[cfg_attr(feature = "hub", schema(pattern = "^(\\*|(node|site):.+)$"))]
     pub scope: String,
     /// For how many seconds it is good: at most a year.
+    #[cfg_attr(feature = "hub", schema(minimum = 1, maximum = 31622400))]
     pub ttl_seconds: u64,
 }
 
 /// A new API token, told once.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct ApiTokenSecret {
     /// What was made.
     pub token: ApiToken,

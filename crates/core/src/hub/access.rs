@@ -69,6 +69,16 @@ pub fn require_person(op: &Op) -> Result<&super::op::Person> {
     }
 }
 
+/// Lets everybody pass whom the hub knows, for what somebody may do with what is their own.
+pub fn require_somebody(op: &Op) -> Result<()> {
+    match &op.actor {
+        Actor::Anonymous => Err(Error::Unauthenticated(
+            "the hub does not know you: sign in with `nave login`, use the command line on the hub's own machine, or an API token".to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn refusal(op: &Op, action: Action) -> Error {
     match &op.actor {
         Actor::Node { name, .. } => {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::context::{JoinWithAccessKey, NodeSettings};
 use super::edge::{Address, IpNet, Limits, ListenerConfig};
 use super::identity::KeyKind;
+use super::mail::MailTable;
 use super::people::config::PeopleTable;
 
 /// The largest configuration that is read, in bytes.
@@ -47,6 +48,8 @@ pub struct HubConfig {
     pub events: EventsTable,
     /// Metrics.
     pub metrics: MetricsTable,
+    /// Mail; without it, links are shown on the screen instead.
+    pub mail: Option<MailTable>,
     /// What connections may take.
     pub limits: LimitsTable,
 }
@@ -156,6 +159,10 @@ impl HubConfig {
             return Err(ConfigError(
                 "tls.cert and tls.key belong together: name both files or neither".to_owned(),
             ));
+        }
+        self.people.check().map_err(ConfigError)?;
+        if let Some(mail) = &self.mail {
+            mail.check().map_err(ConfigError)?;
         }
         for listener in &self.listener {
             let known = match listener.identity.as_str() {
@@ -370,6 +377,14 @@ mod tests {
             keep = "30d"
             [metrics]
             token_file = "/etc/nave/metrics-token"
+            [mail]
+            server = "smtp.example.org:465"
+            tls = "implicit"
+            ca = "/etc/nave/mail-ca.pem"
+            user = "nave"
+            password_file = "/etc/nave/mail-password"
+            from = "Nave <nave@example.org>"
+            timeout = "30s"
             [limits]
             idle = "1m"
             connections = 100
@@ -409,6 +424,7 @@ mod tests {
         let everything = toml::Value::try_from(&told).unwrap();
         let set = |value: &toml::Value| value.as_table().map_or(1, toml::map::Map::len);
         assert_eq!(set(&everything["tls"]), 4, "a setting of [tls] is missing on the page");
+        assert_eq!(set(&everything["mail"]), 7, "a setting of [mail] is missing on the page");
         assert_eq!(set(&everything["limits"]), 5, "a setting of [limits] is missing on the page");
     }
 

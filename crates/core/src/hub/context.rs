@@ -15,6 +15,7 @@ use super::event::{self, Event};
 use super::fleet::{Fleet, NodeHappening};
 use super::identity::{AccessKeys, TlsIdentity};
 use super::job::Jobs;
+use super::mail::MailServer;
 use super::metrics::Metrics;
 use super::nodes::Presence;
 use super::op::Op;
@@ -95,6 +96,8 @@ pub struct Hub {
     pub metrics: Metrics,
     /// The file with the token that lets others than loopback read the metrics.
     pub metrics_token: Option<PathBuf>,
+    /// The server that takes the hub's mail, if one is configured.
+    pub mail: Option<MailServer>,
     /// How the background jobs are.
     pub jobs: Jobs,
     /// What nodes are put to work in.

@@ -89,7 +89,11 @@ pub fn start(hub: Arc<Hub>, job: Job, stop: CancellationToken) {
                 () = woken => {}
                 () = stop.cancelled() => return,
             }
-            let outcome = (job.run)(Arc::clone(&hub)).await;
+            // A reconciler may be cut anywhere: what it had not committed, it does again.
+            let outcome = tokio::select! {
+                outcome = (job.run)(Arc::clone(&hub)) => outcome,
+                () = stop.cancelled() => return,
+            };
             let now = hub.clock.now();
             note(&hub, job.name, |state| {
                 state.last_run = Some(now);
@@ -112,7 +116,7 @@ fn note(hub: &Hub, name: &'static str, change: impl FnOnce(&mut State)) {
 
 /// The core's own jobs.
 pub fn core_jobs() -> Vec<Job> {
-    vec![
+    let mut jobs = vec![
         Job::new("invites.forget_expired", Duration::from_mins(5), None, |hub| async move {
             let op = hub.op("invites.forget_expired");
             let freed = super::nodes::forget_expired(&op, &hub).await?;
@@ -127,11 +131,16 @@ pub fn core_jobs() -> Vec<Job> {
             let forgotten = super::people::sessions::forget_ended(&op, &hub).await?;
             Ok(format!("{forgotten} sessions, tokens and links forgotten"))
         }),
+        Job::new("sessions.ask_providers", Duration::from_mins(5), None, |hub| async move {
+            super::people::providers::refresh_all(&hub.op("sessions.ask_providers"), &hub).await
+        }),
         Job::new("events.forget_old", Duration::from_hours(6), None, |hub| async move {
             let op = hub.op("events.forget_old");
             let before = hub.clock.now() - hub.settings.keep_events;
             let forgotten = super::event::forget_before(&op, &hub.store, before).await?;
             Ok(format!("{forgotten} events forgotten"))
         }),
-    ]
+    ];
+    jobs.extend(super::mail::jobs());
+    jobs
 }

@@ -21,7 +21,7 @@ use super::context::Hub;
 use super::edge::{Connection, LocalPeer};
 use super::error::{Error, Result};
 use super::http::{Access, Routes};
-use super::{job, nodes};
+use super::{job, mail, nodes};
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -120,6 +120,15 @@ async fn describe(hub: &Hub) -> Result<String> {
         Unit::Bytes,
         counter(&hub.metrics.relayed_bytes),
     );
+    let standing = mail::standing(hub).await?;
+    for (name, help, value) in [
+        ("mails_waiting", "Mails that no server took yet", standing.waiting),
+        ("mails_failed", "Mails that were refused or given up", standing.failed),
+    ] {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(value);
+        registry.register(name, help, gauge);
+    }
     let answers = Family::<Class, Counter>::default();
     for (class, count) in hub.metrics.answers.iter().enumerate().skip(1) {
         answers.get_or_create(&Class { class: format!("{class}xx") }).inc_by(count.load(Ordering::Relaxed));

@@ -17,11 +17,14 @@ use super::context::Hub;
 use super::edge::{self, BindError, Identities, Inherited, Shutdown};
 use super::error::Error;
 use super::fleet::Fleet;
-use super::http::{self, RouteRow, Routes};
+use super::http::{self, Document, RouteRow, Routes};
 use super::identity::{self, AccessKeys, DataFolder, IdentityError, TlsIdentity};
 use super::job;
+use super::mail::{MailError, MailServer};
 use super::nodes::Presence;
 use super::people::People;
+use super::people::oidc::SetupError;
+use super::people::providers::Providers;
 use super::seal::{MasterFile, SealError, Sealer};
 use super::store::{DatabaseUrl, MigrationSet, Store};
 use super::streams::Streams;
@@ -61,6 +64,12 @@ pub enum StartError {
     /// The configuration names a database that cannot be one.
     #[error("{0}")]
     Database(String),
+    /// A file that the settings of mail name.
+    #[error(transparent)]
+    Mail(#[from] MailError),
+    /// A file that the settings of a provider of sign-in name.
+    #[error(transparent)]
+    Provider(#[from] SetupError),
     /// Its own socket.
     #[error(transparent)]
     Local(#[from] edge::local::LocalError),
@@ -125,6 +134,8 @@ impl HubSetup {
             );
         }
         let master = MasterFile::find(folder.path(), self.credentials.as_deref());
+        let mail = self.config.mail.clone();
+        let mail = mail.map(|table| MailServer::new(table, self.credentials.as_deref())).transpose()?;
         let files = IdentityFiles {
             config: self.config.clone(),
             credentials: self.credentials,
@@ -136,6 +147,7 @@ impl HubSetup {
             identities.set(&identity.name, Arc::clone(&identity.certified)).map_err(StartError::Tls)?;
         }
 
+        let providers = Providers::new(&self.config.people.oidc)?;
         let store = open_store(&self.folder, &self.config, &self.fleets, &self.clock).await?;
         let sealer = Sealer::open(&store, master, &self.random, &self.clock).await?;
         let hub = Arc::new(Hub {
@@ -151,10 +163,11 @@ impl HubSetup {
             bus: LocalBus::new(),
             presence: Presence::default(),
             streams: Streams::default(),
-            people: People::new(self.config.people.settings(), &self.clock),
+            people: People::new(self.config.people.settings(), providers, &self.clock),
             wrong_keys: Throttle::new(self.clock),
             metrics: super::metrics::Metrics::default(),
             metrics_token: self.config.metrics.token_file.clone(),
+            mail,
             jobs: job::Jobs::default(),
             fleets: self.fleets,
             folder: folder.path().to_owned(),
@@ -289,9 +302,12 @@ fn router(hub: &Arc<Hub>, pages: Routes) -> (Router, Vec<RouteRow>) {
     let routes = hub.fleets.iter().fold(http::core_routes(), |routes, fleet| fleet.routes(routes));
     let routes = routes.merge(pages);
     let rows = routes.rows().to_vec();
+    let document = Document::new(&routes.document());
     let router = routes
         .into_router()
         .fallback(http::not_found)
+        .method_not_allowed_fallback(http::method_not_allowed)
+        .layer(axum::Extension(document))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(hub), http::count))
         .with_state(Arc::clone(hub));
     (router, rows)

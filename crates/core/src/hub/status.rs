@@ -3,9 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::access::{Action, Roles};
 use super::context::Hub;
-use super::{event, job, nodes};
+use super::{event, job, mail, nodes};
 use crate::api::{Check, Verdict};
+
+/// Reading what the hub is and how it is.
+pub const READ: Action = Action::new("hub.read", Roles::ANY);
 
 /// A certificate that ends sooner is worth a look.
 const EXPIRY_WARNING: Duration = Duration::from_hours(720);
@@ -24,6 +28,7 @@ pub async fn running(hub: &Hub) -> Vec<Check> {
     checks.push(backup(hub).await);
     checks.push(listeners(hub));
     checks.push(members(hub).await);
+    checks.push(mail(hub).await);
     checks.push(jobs(hub));
     checks
 }
@@ -156,6 +161,43 @@ async fn members(hub: &Hub) -> Check {
         }
         Err(error) => check("nodes", Verdict::Fail, error.message()),
     }
+}
+
+async fn mail(hub: &Hub) -> Check {
+    let name = "mail";
+    let standing = match mail::standing(hub).await {
+        Ok(standing) => standing,
+        Err(error) => return check(name, Verdict::Warn, error.message()),
+    };
+    let mail::Standing { waiting, stuck, since, failed, last_error } = standing;
+    let since = since.map(|since| since.to_string()).unwrap_or_default();
+    if failed > 0 {
+        let advice = "send them again with `nave mail retry`, or forget them with `nave mail discard`";
+        return check(
+            name,
+            Verdict::Fail,
+            format!("{failed} not sent, the last because {last_error}; {advice}"),
+        );
+    }
+    let Some(server) = &hub.mail else {
+        return match waiting {
+            0 => check(name, Verdict::Pass, "not configured: links are shown on the screen instead"),
+            _ => check(
+                name,
+                Verdict::Warn,
+                format!("{waiting} wait, but mail is not configured any more: set [mail]"),
+            ),
+        };
+    };
+    if stuck > 0 {
+        let again = "the hub tries again by itself";
+        return check(
+            name,
+            Verdict::Warn,
+            format!("{stuck} wait since {since}, the last because {last_error}; {again}"),
+        );
+    }
+    check(name, Verdict::Pass, format!("{}, {waiting} wait", server.address()))
 }
 
 fn jobs(hub: &Hub) -> Check {

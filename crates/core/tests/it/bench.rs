@@ -19,6 +19,8 @@ use time::macros::datetime;
 pub(crate) struct Bench {
     pub(crate) folder: TempDir,
     pub(crate) url: DatabaseUrl,
+    /// What a hub's configuration says for it.
+    pub(crate) database: Option<String>,
     pub(crate) clock: Clock,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) sets: Vec<MigrationSet>,
@@ -29,7 +31,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let url = url(folder.path());
         let clock = Clock::manual(datetime!(2030-01-02 03:04:05 UTC));
-        Self { folder, url, clock, bus: LocalBus::new(), sets: vec![MIGRATIONS] }
+        Self { folder, url, database: None, clock, bus: LocalBus::new(), sets: vec![MIGRATIONS] }
     }
 
     pub(crate) fn sqlite() -> Self {
@@ -42,8 +44,9 @@ impl Bench {
     }
 
     pub(crate) fn on(server: &Postgres) -> Self {
-        let url = server.database().unwrap().parse().unwrap();
-        Self::new(|_| url)
+        let database = server.database().unwrap();
+        let url = database.parse().unwrap();
+        Self { database: Some(database), ..Self::new(|_| url) }
     }
 
     pub(crate) async fn open(&self) -> Store {

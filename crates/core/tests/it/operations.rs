@@ -49,9 +49,14 @@ async fn metrics_are_for_loopback_or_for_the_token() -> anyhow::Result<()> {
     let _node = TestNode::join(&hub, "lab", &[], &[]).await?.connect().await?;
     let seen = get(&hub, b"", "/metrics", "").await?;
     assert!(seen.starts_with("HTTP/1.1 200"), "{seen}");
-    for line in
-        ["nave_nodes 1", "nave_nodes_connected 1", "nave_build_info{version=", "nave_job_failures{job="]
-    {
+    for line in [
+        "nave_nodes 1",
+        "nave_nodes_connected 1",
+        "nave_mails_waiting 0",
+        "nave_mails_failed 0",
+        "nave_build_info{version=",
+        "nave_job_failures{job=",
+    ] {
         assert!(seen.contains(line), "{line}: {seen}");
     }
 

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use nave_core::api::GrantRequest;
+use nave_core::api::{GrantRequest, StreamPath};
 use nave_core::hub::{grants, nodes, streams};
 use nave_core::node::ForwardError;
 use nave_testkit::echo::Echo;
@@ -104,9 +104,9 @@ async fn bytes_pass_directly_where_the_node_offers_it() -> anyhow::Result<()> {
         io.read_exact(&mut pong).await.ok()?;
         let listed = || async {
             let streams = streams::list(&farm.hub.operator(), farm.hub.hub()).ok()?;
-            streams.into_iter().rfind(|stream| stream.path != "opening")
+            streams.into_iter().rfind(|stream| stream.path != StreamPath::Opening)
         };
-        (until("the stream is listed", listed).await.ok()?.path == "direct").then_some(io)
+        (until("the stream is listed", listed).await.ok()?.path == StreamPath::Direct).then_some(io)
     };
     let io = until("a stream runs directly", direct).await?;
     nodes::revoke(&farm.hub.operator(), farm.hub.hub(), "laptop").await?;

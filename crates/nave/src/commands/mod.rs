@@ -5,6 +5,7 @@ mod ca;
 mod forward;
 mod hub;
 mod login;
+mod mail;
 mod node;
 mod operate;
 mod reference;
@@ -72,10 +73,15 @@ pub async fn run(cli: Cli, printer: &Printer, handed_over: Inherited) -> anyhow:
         Command::Login(args) => login::login(&context, args).await,
         Command::Logout => login::logout(&context).await,
         Command::Token(command) => user::token(&context, command).await,
+        Command::Mail(command) => mail::run(&context, command).await,
         Command::Audit(args) => operate::audit(&context, args).await,
         Command::Completions { shell } => reference::completions(&context, shell),
         Command::Man { authorization: true, .. } => {
             reference::authorization(&context);
+            Ok(())
+        }
+        Command::Man { openapi: true, .. } => {
+            reference::openapi(&context);
             Ok(())
         }
         Command::Man { into, markdown, .. } => reference::man(&context, into, markdown),

@@ -104,7 +104,7 @@ pub async fn stream(context: &Context<'_>, command: Stream) -> anyhow::Result<()
                     stream.from.clone(),
                     stream.to.clone(),
                     stream.target.clone(),
-                    stream.path.clone(),
+                    stream.path.to_string(),
                     stream.sent.to_string(),
                     stream.received.to_string(),
                     moment(stream.since),

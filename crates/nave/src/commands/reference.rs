@@ -1,9 +1,11 @@
-//! Completions, manual pages and the Markdown reference, all made from the command line's own definition.
+//! Completions, manual pages and the Markdown reference, made from the command line's own definition; the authorization
+//! table and the description of the API, made from the routes.
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Command, CommandFactory as _};
+use nave_core::hub::http::{Document, core_routes};
 
 use super::Context;
 use crate::cli::Cli;
@@ -48,8 +50,7 @@ fn describe(command: &mut Command, page: &mut String) {
 
 /// Every route and every method of the link, with who may use it.
 pub fn authorization(context: &Context<'_>) {
-    let mut rows: Vec<String> =
-        nave_core::hub::http::core_routes().rows().iter().map(ToString::to_string).collect();
+    let mut rows: Vec<String> = core_routes().rows().iter().map(ToString::to_string).collect();
     rows.extend(nave_link::protocol::ToHub::METHODS.iter().map(|method| {
         format!("{:<7} {method:<40} a node on its own link; what it may open is granted per target", "link")
     }));
@@ -58,4 +59,10 @@ pub fn authorization(context: &Context<'_>) {
     for row in rows {
         context.printer.data(row);
     }
+}
+
+/// The description of the API, as the hub serves it.
+pub fn openapi(context: &Context<'_>) {
+    let document = Document::new(&core_routes().document());
+    context.printer.data(String::from_utf8_lossy(&document.text()));
 }

@@ -5,5 +5,7 @@
 mod backup;
 mod command_line;
 mod kill;
+mod login;
+mod mail;
 mod netns;
 mod program;

@@ -36,6 +36,10 @@ fn names_are_unique_and_can_stand_in_a_list() {
     for (at, need) in NEEDS.iter().enumerate() {
         assert!(!need.name.contains([',', ' ']), "{}", need.name);
         assert!(NEEDS[at + 1..].iter().all(|other| other.name != need.name), "{} twice", need.name);
-        assert!(!need.apt.is_empty() || ["axe", "package"].contains(&need.name), "{}: nothing to install", need.name);
+        assert!(
+            !need.apt.is_empty() || ["axe", "package"].contains(&need.name),
+            "{}: nothing to install",
+            need.name
+        );
     }
 }

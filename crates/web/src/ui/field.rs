@@ -48,7 +48,10 @@ impl Filled {
 
     /// What is wrong with one field.
     pub fn problem_of(&self, name: &str) -> Option<&str> {
-        self.error.as_ref().filter(|(field, _)| field.as_deref() == Some(name)).map(|(_, words)| words.as_str())
+        self.error
+            .as_ref()
+            .filter(|(field, _)| field.as_deref() == Some(name))
+            .map(|(_, words)| words.as_str())
     }
 
     /// What stands in a field.
@@ -162,7 +165,11 @@ impl<'a> Field<'a> {
         if !self.hint.is_empty() {
             described.push(format!("{name}-hint"));
         }
-        if described.is_empty() { Ok(()) } else { write!(f, r#" aria-describedby="{}""#, described.join(" ")) }
+        if described.is_empty() {
+            Ok(())
+        } else {
+            write!(f, r#" aria-describedby="{}""#, described.join(" "))
+        }
     }
 
     fn control(&self, f: &mut Formatter<'_>) -> Result {
@@ -189,7 +196,12 @@ impl<'a> Field<'a> {
                 f.write_str(">")?;
                 for (choice, words) in choices {
                     let selected = if choice == value { " selected" } else { "" };
-                    write!(f, r#"<option value="{}"{selected}>{}</option>"#, escaped(choice), escaped(words))?;
+                    write!(
+                        f,
+                        r#"<option value="{}"{selected}>{}</option>"#,
+                        escaped(choice),
+                        escaped(words)
+                    )?;
                 }
                 f.write_str("</select>")
             }

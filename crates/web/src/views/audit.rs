@@ -27,7 +27,8 @@ impl From<Event> for Row {
 impl Row {
     /// What else is worth knowing, if anything is.
     fn detail(&self) -> Option<String> {
-        let empty = self.event.detail.is_null() || self.event.detail.as_object().is_some_and(serde_json::Map::is_empty);
+        let empty = self.event.detail.is_null()
+            || self.event.detail.as_object().is_some_and(serde_json::Map::is_empty);
         (!empty).then(|| serde_json::to_string_pretty(&self.event.detail).unwrap_or_default())
     }
 }

@@ -166,7 +166,8 @@ mod tests {
         let grant = json!({"action": "open", "scope": "lab:8080"});
         assert_eq!(told(&event("grant.added", "laptop", grant)), "Ada allowed laptop to open lab:8080");
         assert_eq!(told(&event("place.made_new", "desk", Value::Null)), "Ada place made new on desk");
-        let own = Event { object_id: "1".into(), ..event("person.signed_in", "Ada", json!({"with": "code"})) };
+        let own =
+            Event { object_id: "1".into(), ..event("person.signed_in", "Ada", json!({"with": "code"})) };
         assert_eq!(told(&own), "Ada signed in  with a code");
     }
 }

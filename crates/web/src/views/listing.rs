@@ -128,7 +128,10 @@ mod tests {
         let listing = Listing::new("/nodes", &[("q", "a&b"), ("sort", ""), ("page", "3")]);
         assert_eq!(listing.with("status", "on"), "/nodes?q=a%26b&status=on");
         assert_eq!(listing.with("q", ""), "/nodes");
-        assert_eq!((listing.page(4), listing.page(1)), ("/nodes?q=a%26b&page=4".into(), "/nodes?q=a%26b".into()));
+        assert_eq!(
+            (listing.page(4), listing.page(1)),
+            ("/nodes?q=a%26b&page=4".into(), "/nodes?q=a%26b".into())
+        );
         assert!(listing.is_narrowed() && !Listing::new("/nodes", &[("sort", "-seen")]).is_narrowed());
     }
 

@@ -120,7 +120,8 @@ pub struct NodeDetail {
 impl NodeDetail {
     /// What opens a service from somebody's own machine. A service of the machine itself needs no host.
     fn forward(&self, allowed: &str) -> String {
-        let target = allowed.strip_prefix("127.0.0.1:").or(allowed.strip_prefix("localhost:")).unwrap_or(allowed);
+        let target =
+            allowed.strip_prefix("127.0.0.1:").or(allowed.strip_prefix("localhost:")).unwrap_or(allowed);
         format!("nave forward {}:{}", self.node.name, target.replace('*', "PORT"))
     }
 }

@@ -1,7 +1,9 @@
 //! The people: the list, one of them, inviting one, and who asks to be let in.
 
 use askama::Template;
-use nave_core::api::{AccessRequest, Device, Grant, Person, PersonLink, PersonStatus, Role, RoleHeld, Session};
+use nave_core::api::{
+    AccessRequest, Device, Grant, Person, PersonLink, PersonStatus, Role, RoleHeld, Session,
+};
 
 use super::account::{browser, scopes};
 use super::listing::{Heading, Listing, Pager};

@@ -1,7 +1,7 @@
 //! The streams under way.
 
 use askama::Template;
-use nave_core::api::Stream;
+use nave_core::api::{Stream, StreamPath};
 
 use super::listing::{Listing, Pager};
 use crate::shell::Shell;
@@ -27,11 +27,11 @@ pub struct Streams {
 
 impl Streams {
     /// How a stream goes, for whoever does not know the word.
-    fn explain(&self, path: &str) -> &'static str {
+    fn explain(&self, path: &StreamPath) -> &'static str {
         match path {
-            "direct" => "from node to node, without passing this hub",
-            "relayed" => "passes this hub, which cannot read it",
-            _ => "the two nodes look for a way",
+            StreamPath::Direct => "from node to node, without passing this hub",
+            StreamPath::Relayed => "passes this hub, which cannot read it",
+            StreamPath::Opening => "the two nodes look for a way",
         }
     }
 }

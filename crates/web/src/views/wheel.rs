@@ -101,7 +101,8 @@ impl Wheel {
             count if count <= MOST_DRAWN => wheel.dotted(nodes),
             _ => {}
         }
-        wheel.chords = streams.iter().filter_map(|(from, to, relayed)| wheel.chord(from, to, *relayed)).collect();
+        wheel.chords =
+            streams.iter().filter_map(|(from, to, relayed)| wheel.chord(from, to, *relayed)).collect();
         wheel
     }
 
@@ -119,7 +120,14 @@ impl Wheel {
                 "end"
             };
             let label = Label { text: short(name), x: x + cos * 15.0, y: y + 4.0 + sin * 19.0, anchor };
-            self.dots.push(Dot { name: name.clone(), standing: *standing, x, y, radius: 7.0, label: Some(label) });
+            self.dots.push(Dot {
+                name: name.clone(),
+                standing: *standing,
+                x,
+                y,
+                radius: 7.0,
+                label: Some(label),
+            });
         }
     }
 
@@ -129,7 +137,11 @@ impl Wheel {
         let mut rest = nodes;
         let mut rims = Vec::new();
         while !rest.is_empty() {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few hundred at most")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a few hundred at most"
+            )]
             let room = ((TAU * rim / gap) as usize).max(1);
             let (here, others) = rest.split_at(room.min(rest.len()));
             for (at, (name, standing)) in here.iter().enumerate() {
@@ -185,7 +197,9 @@ mod tests {
         for count in [1, 2, 16, 17, 90, 91, 400] {
             let wheel = Wheel::of(&nodes(count), &[]);
             assert_eq!(wheel.dots.len(), count);
-            assert!(wheel.dots.iter().all(|dot| (0.0..WIDTH).contains(&dot.x) && (0.0..HEIGHT).contains(&dot.y)));
+            assert!(
+                wheel.dots.iter().all(|dot| (0.0..WIDTH).contains(&dot.x) && (0.0..HEIGHT).contains(&dot.y))
+            );
             assert_eq!(wheel.dots.iter().all(|dot| dot.label.is_some()), count <= 16, "{count}");
         }
         for count in [0, 401, 100_000] {
@@ -198,7 +212,11 @@ mod tests {
         let stream = |from: &str, to: &str, relayed| (from.to_owned(), to.to_owned(), relayed);
         let wheel = Wheel::of(
             &nodes(3),
-            &[stream("node-0", "node-1", true), stream("node-1", "node-2", false), stream("gone", "node-1", true)],
+            &[
+                stream("node-0", "node-1", true),
+                stream("node-1", "node-2", false),
+                stream("gone", "node-1", true),
+            ],
         );
         assert_eq!(wheel.chords.len(), 2);
         assert!(wheel.chords[0].contains("L260.0 155.0L") && wheel.chords[1].contains('Q'));

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::response::IntoResponse as _;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -26,6 +25,7 @@ use super::connection::{Connection, LocalPeer};
 use super::io::HubIo;
 use super::limits::Limits;
 use super::shutdown::Shutdown;
+use crate::hub::http::{failure, name_request};
 use crate::id::RequestId;
 
 /// Carries a request's [`RequestId`] back to whoever asked, to be named when something is wrong.
@@ -175,14 +175,15 @@ impl hyper::service::Service<Request<Incoming>> for Front {
         let span = tracing::info_span!("request", %id, %method, path);
         let answer = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind();
         let answer = async move {
-            let mut response = match answer.await {
+            let response = match answer.await {
                 Ok(Ok(response)) => response,
                 Err(_panic) => {
                     tracing::error!("a request's handler panicked; that is a defect, please report it");
-                    (StatusCode::INTERNAL_SERVER_ERROR, "the hub failed; its log has the details\n")
-                        .into_response()
+                    let words = "the hub failed; its log has the details";
+                    failure(StatusCode::INTERNAL_SERVER_ERROR, "internal", words)
                 }
             };
+            let mut response = name_request(response, id);
             let id = HeaderValue::from_str(&id.to_string()).expect("a UUID is plain text");
             response.headers_mut().insert(REQUEST_ID, id);
             Ok(response.map(|body| Answer { body, _in_flight: in_flight }))

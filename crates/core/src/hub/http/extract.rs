@@ -1,14 +1,13 @@
-//! What handlers take from a request: who asks (`Op`) and what with (`Input`).
+//! Who asks, found out from the connection, a header or a cookie: as an `Op`, or as a key that was proved. What is
+//! asked with is read in `input`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::FromRequestParts;
 use http::{header, request::Parts};
-use http_body_util::{BodyExt as _, Limited};
 use nave_link::key::{PublicKey, Signature};
 use nave_link::proof::{self, Role};
-use serde::de::DeserializeOwned;
 
 use crate::api::NodeStatus;
 use crate::hub::context::Hub;
@@ -20,13 +19,14 @@ use crate::hub::op::{Actor, Op};
 use crate::hub::people;
 use crate::id::RequestId;
 
-/// The largest body of an API request, in bytes.
-const MAX_BODY: usize = 256 << 10;
-
 impl FromRequestParts<Arc<Hub>> for Op {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self> {
+        // The door of the route has asked already.
+        if let Some(op) = parts.extensions.get::<Self>() {
+            return Ok(op.clone());
+        }
         let source = parts.extensions.get::<Connection>().map(|connection| connection.peer.ip());
         let request = parts.extensions.get::<RequestId>().copied().unwrap_or_default();
         let actor = actor(parts, hub, source).await?;
@@ -82,6 +82,20 @@ async fn by_cookie(parts: &Parts, hub: &Hub, source: Option<IpAddr>) -> Result<A
     Ok(Actor::Person(person))
 }
 
+/// An operation of somebody whom the hub does not know yet, whatever it shows: the key of a device that waits to be let
+/// in is nobody's.
+pub struct Stranger(pub Op);
+
+impl FromRequestParts<Arc<Hub>> for Stranger {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self> {
+        let source = parts.extensions.get::<Connection>().map(|connection| connection.peer.ip());
+        let request = parts.extensions.get::<RequestId>().copied().unwrap_or_default();
+        Ok(Self(Op { actor: Actor::Anonymous, source, request, clock: hub.clock.clone() }))
+    }
+}
+
 /// The device's key that a request proves on its connection, whether or not the hub knows it.
 pub struct ProvedKey(pub PublicKey);
 
@@ -105,23 +119,4 @@ fn prove(parts: &Parts, hub: &Hub, value: &str) -> Option<PublicKey> {
     let exporter = parts.extensions.get::<Connection>()?.exporter?;
     let connection = proof::Connection { hub: hub.key.public(), node: key, exporter };
     connection.verify(Role::Api, &signature).then_some(key)
-}
-
-/// A JSON body.
-pub struct Input<T>(pub T);
-
-impl<T: DeserializeOwned> FromRequest<Arc<Hub>> for Input<T> {
-    type Rejection = Error;
-
-    async fn from_request(request: Request, _: &Arc<Hub>) -> Result<Self> {
-        let body = Limited::new(request.into_body(), MAX_BODY)
-            .collect()
-            .await
-            .map_err(|_| {
-                Error::invalid("body", format!("it is longer than {MAX_BODY} bytes, or did not arrive whole"))
-            })?
-            .to_bytes();
-        let body = if body.is_empty() { b"{}".as_slice() } else { &body };
-        serde_json::from_slice(body).map(Self).map_err(|error| Error::invalid("body", error.to_string()))
-    }
 }

@@ -4,16 +4,20 @@ mod answer;
 mod api;
 pub mod cookie;
 mod extract;
+mod guard;
 mod health;
+mod input;
+mod openapi;
 mod routes;
 mod upgrades;
 
-pub(crate) use answer::{count, not_found};
+pub(crate) use answer::{count, method_not_allowed, name_request, not_found};
 pub use answer::{failure, status_of};
-pub use extract::Input;
+pub use input::{Input, Path, Query};
+pub use openapi::{Document, Operation};
 pub use routes::{Access, RouteRow, Routes};
 
-use super::store::MigrationSet;
+use super::store::{Migration, MigrationSet};
 
 /// The core's own routes.
 pub fn core_routes() -> Routes {
@@ -32,7 +36,6 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         "api_tokens",
         "access_requests",
         "person_identities",
-        "provider_sign_ins",
         "nodes",
         "node_roles",
         "invites",
@@ -42,19 +45,26 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         "device_requests",
         "events",
         "data_keys",
+        "mails",
     ],
     migrations: &[
-        super::store::Migration {
+        Migration {
             version: 1,
             name: "ground floor",
             sqlite: include_str!("../../../migrations/sqlite/0001_ground_floor.sql"),
             postgres: include_str!("../../../migrations/postgres/0001_ground_floor.sql"),
         },
-        super::store::Migration {
+        Migration {
             version: 2,
             name: "people",
             sqlite: include_str!("../../../migrations/sqlite/0002_people.sql"),
             postgres: include_str!("../../../migrations/postgres/0002_people.sql"),
+        },
+        Migration {
+            version: 3,
+            name: "mail",
+            sqlite: include_str!("../../../migrations/sqlite/0003_mail.sql"),
+            postgres: include_str!("../../../migrations/postgres/0003_mail.sql"),
         },
     ],
 };

@@ -1,5 +1,5 @@
 //! Declares routes. A route cannot be declared without saying who may use it, and the declarations are the rows of
-//! the authorization table.
+//! the authorization table. Routes of the API are declared together with their description.
 
 use std::sync::Arc;
 
@@ -7,7 +7,10 @@ use axum::Router;
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, on};
 use http::Method;
+use utoipa::openapi::OpenApi;
 
+use super::guard::Guarded;
+use super::openapi::{self, Operation};
 use crate::hub::access::Action;
 use crate::hub::context::Hub;
 
@@ -40,7 +43,7 @@ pub struct RouteRow {
     /// The method.
     pub method: Method,
     /// The path, with parameters in braces.
-    pub path: &'static str,
+    pub path: String,
     /// Who may use it.
     pub access: Access,
 }
@@ -52,7 +55,8 @@ impl std::fmt::Display for RouteRow {
             Access::Proof => "a key or ticket proved on the connection",
             Access::Action(action) => return write_row(f, self, &format!("{action:<24} {}", action.roles)),
             Access::OwnOr(action) => {
-                return write_row(f, self, &format!("{action:<24} {}, or the person itself", action.roles));
+                let access = format!("{action:<24} {}, or whose own it is", action.roles);
+                return write_row(f, self, &access);
             }
             Access::Page(action) => {
                 return write_row(f, self, &format!("page: {action:<18} {}", action.roles));
@@ -75,25 +79,29 @@ fn write_row(f: &mut std::fmt::Formatter<'_>, row: &RouteRow, access: &str) -> s
 pub struct Routes {
     router: Router<Arc<Hub>>,
     rows: Vec<RouteRow>,
+    /// What the operations among them say about themselves.
+    described: OpenApi,
+    /// The noun whose operations are being declared.
+    noun: &'static str,
 }
 
 impl Routes {
     /// Declares a route.
     #[must_use]
-    pub fn on<H, T>(mut self, method: Method, path: &'static str, access: Access, handler: H) -> Self
+    pub fn on<H, T>(mut self, method: Method, path: &str, access: Access, handler: H) -> Self
     where
         H: Handler<T, Arc<Hub>>,
         T: 'static,
     {
         let filter = MethodFilter::try_from(method.clone()).expect("the standard methods have filters");
-        self.router = self.router.route(path, on(filter, handler));
-        self.rows.push(RouteRow { method, path, access });
+        self.router = self.router.route(path, on(filter, Guarded { access, handler }));
+        self.rows.push(RouteRow { method, path: path.to_owned(), access });
         self
     }
 
     /// Declares a route that reads.
     #[must_use]
-    pub fn get<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    pub fn get<H, T>(self, path: &str, access: Access, handler: H) -> Self
     where
         H: Handler<T, Arc<Hub>>,
         T: 'static,
@@ -103,7 +111,7 @@ impl Routes {
 
     /// Declares a route that acts.
     #[must_use]
-    pub fn post<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    pub fn post<H, T>(self, path: &str, access: Access, handler: H) -> Self
     where
         H: Handler<T, Arc<Hub>>,
         T: 'static,
@@ -111,17 +119,46 @@ impl Routes {
         self.on(Method::POST, path, access, handler)
     }
 
+    /// Declares a route of the API: where it is, its description says.
+    #[must_use]
+    pub fn operation<H, T>(mut self, access: Access, operation: Operation<H>) -> Self
+    where
+        H: Handler<T, Arc<Hub>>,
+        T: 'static,
+    {
+        let Operation { handler, mut description } = operation;
+        let (method, path) = openapi::name(&mut description, self.noun);
+        self.described.merge(description);
+        self.on(method, &path, access, handler)
+    }
+
+    /// Declares the operations on one noun.
+    #[must_use]
+    pub fn noun(mut self, noun: &'static str, what: &str, declare: impl FnOnce(Self) -> Self) -> Self {
+        self.noun = noun;
+        let mut tag = utoipa::openapi::Tag::new(noun);
+        tag.description = Some(what.to_owned());
+        self.described.tags.get_or_insert_default().push(tag);
+        declare(self)
+    }
+
     /// Adds routes that another part of the hub declares.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         self.router = self.router.merge(other.router);
         self.rows.extend(other.rows);
+        self.described.merge(other.described);
         self
     }
 
     /// The authorization table.
     pub fn rows(&self) -> &[RouteRow] {
         &self.rows
+    }
+
+    /// The description of the API.
+    pub fn document(&self) -> OpenApi {
+        openapi::complete(self.described.clone(), &self.rows)
     }
 
     /// The router over them.

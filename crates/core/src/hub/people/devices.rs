@@ -16,6 +16,7 @@ use crate::hub::access;
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::event::Event;
+use crate::hub::mail::Letter;
 use crate::hub::nodes::{self, NodeRow};
 use crate::hub::op::{Op, Via};
 use crate::id::{DeviceRequestId, NodeId, PersonId};
@@ -128,6 +129,9 @@ pub async fn approve(op: &Op, hub: &Hub, user_code: &str) -> Result<()> {
     }
     let detail = json!({ "key": waiting.key, "from": waiting.source });
     hub.record(&mut act, op, about("device.approved", id, &name, detail)).await?;
+    let owner = super::find(act.connection(), &me.to_string()).await?;
+    let letter = Letter::NewDevice { device: &name, at: now, source: waiting.source.parse().ok() };
+    super::write_to(&mut act, op, hub, &owner.email, &letter).await?;
     act.commit().await
 }
 

@@ -1,6 +1,7 @@
 //! One-time links: the first administrator's, invitations, new passwords. Whoever holds one is believed once, until it
 //! ends; the hub keeps only hashes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -19,6 +20,7 @@ use crate::hub::access::{self, Scope};
 use crate::hub::config::Period;
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
+use crate::hub::mail::{self, Letter};
 use crate::hub::op::Op;
 use crate::hub::store::Act;
 use crate::id::PersonId;
@@ -95,6 +97,12 @@ pub async fn setup(op: &Op, hub: &Hub) -> Result<Option<Zeroizing<String>>> {
 /// Invites a person. Inviting somebody again who has not come yet makes a new link.
 pub async fn invite(op: &Op, hub: &Hub, new: &NewPerson) -> Result<PersonLink> {
     access::require(op, super::INVITE)?;
+    invite_for(op, hub, new, false).await
+}
+
+/// As [`invite`]; `asked` is whether the person asked for it, which the letter then says.
+pub(super) async fn invite_for(op: &Op, hub: &Hub, new: &NewPerson, asked: bool) -> Result<PersonLink> {
+    access::require(op, super::INVITE)?;
     let email = check_email(&new.email)?;
     let name = if new.name.trim().is_empty() { email } else { check_name(&new.name)? };
     if new.roles.is_empty() {
@@ -122,7 +130,7 @@ pub async fn invite(op: &Op, hub: &Hub, new: &NewPerson) -> Result<PersonLink> {
     let row = super::find(act.connection(), &id.to_string()).await?;
     let detail = json!({ "email": email, "roles": new.roles });
     hub.record(&mut act, op, about("person.invited", &row, detail)).await?;
-    give(act, op, hub, row, LinkKind::Invitation, hub.people.settings.invitation).await
+    give(act, op, hub, row, LinkKind::Invitation, hub.people.settings.invitation, asked).await
 }
 
 /// Makes a link by which a person sets a new password.
@@ -140,7 +148,34 @@ pub async fn reset(op: &Op, hub: &Hub, who: &str) -> Result<PersonLink> {
     table::delete_of(&mut act, Some(row.id)).await?;
     hub.record(&mut act, op, about("person.reset_link_made", &row, Value::Null)).await?;
     let time = if kind == LinkKind::Reset { RESET_TIME } else { hub.people.settings.invitation };
-    give(act, op, hub, row, kind, time).await
+    give(act, op, hub, row, kind, time, false).await
+}
+
+/// Somebody has forgotten a password. Where mail is configured and the address has an account, a link goes there; the
+/// answer is the same and comes as soon in any case.
+pub async fn forgot(op: &Op, hub: &Arc<Hub>, email: &str) -> Result<()> {
+    hub.people.asked.check(op.source)?;
+    let email = check_email(email)?.to_owned();
+    hub.people.asked.wrong(op.source);
+    let (op, hub) = (op.clone(), Arc::clone(hub));
+    let tasks = hub.tasks.clone();
+    tasks.spawn(async move {
+        if let Err(error) = mail_reset(&op, &hub, &email).await {
+            tracing::warn!(%error, request = %op.request, "a link for a new password was not mailed");
+        }
+    });
+    Ok(())
+}
+
+async fn mail_reset(op: &Op, hub: &Hub, email: &str) -> Result<()> {
+    let mut act = hub.store.begin().await?;
+    let row = store::by_email(act.connection(), email).await?;
+    let Some(row) = row.filter(|row| row.status == PersonStatus::Active && mail::is_configured(hub)) else {
+        return Ok(());
+    };
+    table::delete_of(&mut act, Some(row.id)).await?;
+    hub.record(&mut act, op, about("person.reset_link_made", &row, json!({ "by": "mail" }))).await?;
+    give(act, op, hub, row, LinkKind::Reset, RESET_TIME, false).await.map(drop)
 }
 
 /// The link that a token stands for, if it is good.
@@ -208,6 +243,10 @@ pub async fn accept(op: &Op, hub: &Hub, token: &str, answer: &Answer, browser: &
         LinkKind::Reset => "person.password_reset",
     };
     hub.record(&mut act, &sign_in::by(op, &row, None), about(action, &row, Value::Null)).await?;
+    if link.kind == LinkKind::Reset {
+        let letter = Letter::PasswordChanged { at: op.clock.now(), source: op.source };
+        super::write_to(&mut act, op, hub, &row.email, &letter).await?;
+    }
     tell_after_commit(&mut act, hub, id);
     let optional = hub.people.settings.second_factor == super::config::SecondFactor::Optional;
     let stage = match row.totp_confirmed {
@@ -252,9 +291,17 @@ async fn give(
     row: PersonRow,
     kind: LinkKind,
     time: Duration,
+    asked: bool,
 ) -> Result<PersonLink> {
     let (link, expires_at) = make(&mut act, op, hub, kind, Some(row.id), time).await?;
-    let mailed = false;
+    let until = expires_at;
+    let by = op.actor.name();
+    let letter = match kind {
+        LinkKind::Reset => Letter::PasswordReset { link: &link, until },
+        LinkKind::Setup | LinkKind::Invitation if asked => Letter::AccessGranted { link: &link, until },
+        LinkKind::Setup | LinkKind::Invitation => Letter::Invitation { by: &by, link: &link, until },
+    };
+    let mailed = super::write_to(&mut act, op, hub, &row.email, &letter).await?;
     let person = super::view(act.connection(), &row).await?;
     tell_after_commit(&mut act, hub, row.id);
     act.commit().await?;
@@ -300,6 +347,8 @@ pub async fn change_password(op: &Op, hub: &Hub, old: &SecretString, new: &Secre
     store::set_password(&mut act, row.id, &hash).await?;
     store::sessions::delete_of(&mut act, row.id, Some(session)).await?;
     hub.record(&mut act, op, about("person.password_changed", &row, Value::Null)).await?;
+    let letter = Letter::PasswordChanged { at: op.clock.now(), source: op.source };
+    super::write_to(&mut act, op, hub, &row.email, &letter).await?;
     tell_after_commit(&mut act, hub, row.id);
     act.commit().await
 }

@@ -4,7 +4,9 @@
 pub mod config;
 pub mod devices;
 pub mod links;
+pub mod oidc;
 pub mod password;
+pub mod providers;
 pub mod requests;
 pub mod second_factor;
 pub mod secret;
@@ -25,6 +27,7 @@ use super::bus::Notice;
 use super::context::Hub;
 use super::error::{Error, Result};
 use super::event::Event;
+use super::mail::{self, Letter};
 use super::op::Op;
 use super::store::Act;
 use super::{nodes, throttle};
@@ -54,6 +57,8 @@ const MOST_ROLES: usize = 100;
 pub struct People {
     /// What can be set.
     pub settings: PeopleSettings,
+    /// Where people can sign in besides here.
+    pub providers: providers::Providers,
     /// Hashes and checks passwords.
     pub passwords: password::Passwords,
     /// Wrong passwords and codes, by account.
@@ -64,9 +69,14 @@ pub struct People {
 
 impl People {
     /// Nobody has tried anything yet.
-    pub fn new(settings: PeopleSettings, clock: &crate::clock::Clock) -> Self {
+    pub fn new(
+        settings: PeopleSettings,
+        providers: providers::Providers,
+        clock: &crate::clock::Clock,
+    ) -> Self {
         Self {
             settings,
+            providers,
             passwords: password::Passwords::new(),
             wrong_names: throttle::Throttle::by_name(clock.clone()),
             asked: throttle::Throttle::new(clock.clone()),
@@ -174,6 +184,23 @@ pub async fn find(reader: &mut AnyConnection, who: &str) -> Result<PersonRow> {
     row.ok_or_else(|| Error::not_found("person", who))
 }
 
+/// Puts a letter to a person into an act. An address that no mail server would take is no reason to refuse the act.
+pub(crate) async fn write_to(
+    act: &mut Act,
+    op: &Op,
+    hub: &Hub,
+    address: &str,
+    letter: &Letter<'_>,
+) -> Result<bool> {
+    match mail::queue(act, hub, op, address, letter).await {
+        Err(Error::Invalid { problem, .. }) => {
+            tracing::warn!(address, problem, "a letter cannot be sent");
+            Ok(false)
+        }
+        queued => queued,
+    }
+}
+
 /// What a person who acts may do now; `None` for somebody who may not act any more.
 pub(crate) async fn active(reader: &mut AnyConnection, id: PersonId) -> Result<Option<PersonRow>> {
     Ok(store::by_id(reader, id).await?.filter(|row| row.status == PersonStatus::Active))
@@ -241,7 +268,7 @@ pub(crate) async fn resolve_roles(
 }
 
 /// A hub that nobody can administer any more is a locked door.
-async fn keep_an_admin(act: &mut Act, row: &PersonRow) -> Result<()> {
+pub(crate) async fn keep_an_admin(act: &mut Act, row: &PersonRow) -> Result<()> {
     let was_admin = row.status == PersonStatus::Active && row.rights().is_admin();
     if was_admin && store::count_admins(act.connection()).await? == 0 {
         return Err(Error::Conflict(format!(

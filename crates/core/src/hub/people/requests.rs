@@ -4,12 +4,13 @@ use serde_json::json;
 
 use super::store::requests as table;
 use super::{check_email, check_name};
-use crate::api::{AccessRequest, NewAccessRequest, NewPerson, Noted, PersonLink, RoleHeld};
+use crate::api::{AccessRequest, NewAccessRequest, NewPerson, Noted, PersonLink, PersonStatus, RoleHeld};
 use crate::hub::access::{self, Action, Roles};
 use crate::hub::bus::Notice;
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::event::Event;
+use crate::hub::mail::Letter;
 use crate::hub::op::Op;
 use crate::hub::store::Act;
 use crate::id::AccessRequestId;
@@ -46,10 +47,23 @@ pub async fn ask(op: &Op, hub: &Hub, request: &NewAccessRequest) -> Result<Noted
         let source = op.source.map(|source| source.to_string()).unwrap_or_default();
         table::insert(&mut act, id, &request, &source, op.clock.now()).await?;
         hub.record(&mut act, op, about("access_request.made", &id.to_string(), &request.email)).await?;
+        tell_administrators(&mut act, op, hub, &request).await?;
         tell_after_commit(&mut act, hub, id);
         act.commit().await?;
     }
     Ok(Noted { message: "Your request was noted. An administrator will answer it.".to_owned() })
+}
+
+async fn tell_administrators(act: &mut Act, op: &Op, hub: &Hub, request: &NewAccessRequest) -> Result<()> {
+    let link = hub.url.get().map(|url| format!("{url}/people/requests")).unwrap_or_default();
+    let NewAccessRequest { email, name, message } = request;
+    let letter = Letter::AccessRequested { name, address: email, words: message, link: &link };
+    for person in super::store::all(act.connection()).await? {
+        if person.status == PersonStatus::Active && person.rights().is_admin() {
+            super::write_to(act, op, hub, &person.email, &letter).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Those that wait, the newest first; or those that were decided.
@@ -65,7 +79,7 @@ pub async fn list(op: &Op, hub: &Hub, status: &str) -> Result<Vec<AccessRequest>
 pub async fn accept(op: &Op, hub: &Hub, id: &str, roles: &[RoleHeld]) -> Result<PersonLink> {
     let request = decide(op, hub, id, "accepted", roles.is_empty()).await?;
     let new = NewPerson { email: request.email, name: request.name, roles: roles.to_vec() };
-    super::links::invite(op, hub, &new).await
+    super::links::invite_for(op, hub, &new, true).await
 }
 
 /// Does not let somebody in.
@@ -87,6 +101,10 @@ async fn decide(op: &Op, hub: &Hub, id: &str, status: &str, no_roles: bool) -> R
     }
     let action = if status == "accepted" { "access_request.accepted" } else { "access_request.declined" };
     hub.record(&mut act, op, about(action, id, &request.email)).await?;
+    if status == "declined" {
+        let letter = Letter::AccessDeclined { words: None };
+        super::write_to(&mut act, op, hub, &request.email, &letter).await?;
+    }
     tell_after_commit(&mut act, hub, parsed);
     act.commit().await?;
     Ok(request)

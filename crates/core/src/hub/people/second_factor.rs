@@ -13,6 +13,7 @@ use super::{about, tell_after_commit};
 use crate::hub::access;
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
+use crate::hub::mail::Letter;
 use crate::hub::op::Op;
 use crate::hub::store::Act;
 use crate::id::PersonId;
@@ -116,6 +117,8 @@ pub async fn reset(op: &Op, hub: &Hub, who: &str) -> Result<()> {
     store::set_recovery_codes(&mut act, row.id, &[]).await?;
     store::sessions::delete_of(&mut act, row.id, None).await?;
     store::bump(&mut act, row.id, None).await?;
+    let letter = Letter::SecondFactorReset { by: &op.actor.name() };
+    super::write_to(&mut act, op, hub, &row.email, &letter).await?;
     hub.record(&mut act, op, about("person.second_factor_reset", &row, Value::Null)).await?;
     tell_after_commit(&mut act, hub, row.id);
     act.commit().await

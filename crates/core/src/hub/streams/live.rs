@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Allowed;
 use super::relay::Half;
-use crate::api::Stream;
+use crate::api::{Stream, StreamPath};
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::nodes;
@@ -135,7 +135,8 @@ impl Streams {
                     from: live.from_name.clone(),
                     to: live.to_name.clone(),
                     target: live.target.to_string(),
-                    path: ["opening", "relayed", "direct"][usize::from(path.min(DIRECT))].to_owned(),
+                    path: [StreamPath::Opening, StreamPath::Relayed, StreamPath::Direct]
+                        [usize::from(path.min(DIRECT))],
                     sent: sent.load(Ordering::Relaxed),
                     received: received.load(Ordering::Relaxed),
                     since: live.since,

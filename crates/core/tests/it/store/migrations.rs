@@ -1,11 +1,12 @@
 //! Bringing schemas up to date, and refusing those of a later program.
 
+use nave_core::hub::http::MIGRATIONS;
 use nave_core::hub::store::{Migration, MigrationSet, applied};
 
 use crate::bench::{Bench, on_both_engines};
 
 /// How many steps the core itself takes.
-const CORE: usize = nave_core::hub::http::MIGRATIONS.migrations.len();
+const CORE: usize = MIGRATIONS.migrations.len();
 
 on_both_engines!(
     a_later_step_is_taken_after_a_copy_was_made,

@@ -42,7 +42,12 @@ pub fn samples() -> Vec<Sample> {
         ),
         Sample::of(
             "door-code",
-            &Code { shell: outside("Second factor"), form: Filled::blank(), next: "/".into(), recovery: false },
+            &Code {
+                shell: outside("Second factor"),
+                form: Filled::blank(),
+                next: "/".into(),
+                recovery: false,
+            },
         ),
         Sample::of(
             "door-code-wrong",
@@ -58,7 +63,12 @@ pub fn samples() -> Vec<Sample> {
         ),
         Sample::of(
             "door-code-recovery",
-            &Code { shell: outside("Recovery code"), form: Filled::blank(), next: "/".into(), recovery: true },
+            &Code {
+                shell: outside("Recovery code"),
+                form: Filled::blank(),
+                next: "/".into(),
+                recovery: true,
+            },
         ),
         Sample::of("door-setup", &accept(LinkKind::Setup, Filled::blank())),
         Sample::of(
@@ -82,15 +92,22 @@ pub fn samples() -> Vec<Sample> {
                 shell: outside("Second factor"),
                 form: Filled::blank(),
                 next: "/".into(),
-                qr: QrCode::of(&format!("otpauth://totp/Nave:ada@example.org?secret={seed}&issuer=Nave")).unwrap(),
+                qr: QrCode::of(&format!("otpauth://totp/Nave:ada@example.org?secret={seed}&issuer=Nave"))
+                    .unwrap(),
                 seed: seed.to_owned(),
                 email: "ada@example.org".to_owned(),
             },
         ),
         Sample::of("door-codes", &Codes { shell: outside("Recovery codes"), codes, next: "/".into() }),
         Sample::of("door-forgot", &Forgot { shell: outside("Forgot"), form: Filled::blank(), mails: true }),
-        Sample::of("door-forgot-no-mail", &Forgot { shell: outside("Forgot"), form: Filled::blank(), mails: false }),
-        Sample::of("door-request", &RequestAccess { shell: outside("Request access"), form: Filled::blank() }),
+        Sample::of(
+            "door-forgot-no-mail",
+            &Forgot { shell: outside("Forgot"), form: Filled::blank(), mails: false },
+        ),
+        Sample::of(
+            "door-request",
+            &RequestAccess { shell: outside("Request access"), form: Filled::blank() },
+        ),
         Sample::of(
             "door-signed-out",
             &Said {

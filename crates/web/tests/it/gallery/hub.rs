@@ -81,7 +81,8 @@ fn settings(full: bool) -> Settings {
 }
 
 fn status(good: bool) -> Status {
-    let check = |name: &str, verdict, message: &str| Check { name: name.into(), verdict, message: message.into() };
+    let check =
+        |name: &str, verdict, message: &str| Check { name: name.into(), verdict, message: message.into() };
     let worse = |verdict| if good { Verdict::Pass } else { verdict };
     Status {
         shell: shell("Status", "/status"),
@@ -157,7 +158,10 @@ pub fn samples() -> Vec<Sample> {
     };
     let wrong_code = Filled::refused(
         &Fields::parse(b"code=AAAA-BBBB").unwrap(),
-        &Error::invalid("code", "no device waits with that code: look at it again, or start `nave login` anew"),
+        &Error::invalid(
+            "code",
+            "no device waits with that code: look at it again, or start `nave login` anew",
+        ),
     );
     vec![
         Sample::of("audit-empty", &audit(vec![], &[], true)),
@@ -171,7 +175,13 @@ pub fn samples() -> Vec<Sample> {
         Sample::of("reference", &reference()),
         Sample::of("device-ask", &AskCode { shell: outside("Sign in a device"), form: wrong_code }),
         Sample::of("device-decide", &decide),
-        Sample::of("failure-403", &failure(403, "Grace may not do that (node.revoke): it takes the role admin or operator; ask an administrator of this hub.")),
+        Sample::of(
+            "failure-403",
+            &failure(
+                403,
+                "Grace may not do that (node.revoke): it takes the role admin or operator; ask an administrator of this hub.",
+            ),
+        ),
         Sample::of("failure-404", &failure(404, "There is no node named \"lob\".")),
         Sample::of("failure-500", &failure(500, "The hub failed; its log has the details.")),
         Sample::of("failure-door", &lost),

@@ -26,7 +26,8 @@ fn standing(node: &Node) -> Standing {
 }
 
 fn overview(nodes: &[Node], attention: Vec<Attention>, streams: &[(String, String, bool)]) -> Overview {
-    let nodes: Vec<(String, Standing)> = nodes.iter().map(|node| (node.name.clone(), standing(node))).collect();
+    let nodes: Vec<(String, Standing)> =
+        nodes.iter().map(|node| (node.name.clone(), standing(node))).collect();
     Overview {
         shell: shell("Overview", "/"),
         attention,
@@ -41,7 +42,8 @@ fn overview(nodes: &[Node], attention: Vec<Attention>, streams: &[(String, Strin
 }
 
 fn attention() -> Vec<Attention> {
-    let one = |tone, name: &str, words: &str, to| Attention { tone, name: name.into(), words: words.into(), to };
+    let one =
+        |tone, name: &str, words: &str, to| Attention { tone, name: name.into(), words: words.into(), to };
     vec![
         one(Tone::Bad, "disk", "87 MiB free: free some space now, writes are about to fail", None),
         one(Tone::Warn, "backup", "there is none yet: run `nave backup FILE`", Some(("/status", "Status"))),
@@ -51,7 +53,12 @@ fn attention() -> Vec<Attention> {
             "1 of 3 not connected: ward-server; check those machines and their networks",
             Some(("/nodes?status=off", "Nodes")),
         ),
-        one(Tone::Warn, "1 machine waits to be let in", "Compare its key, then let it in or revoke it.", Some(("/nodes?status=waiting", "Decide"))),
+        one(
+            Tone::Warn,
+            "1 machine waits to be let in",
+            "Compare its key, then let it in or revoke it.",
+            Some(("/nodes?status=waiting", "Decide")),
+        ),
     ]
 }
 
@@ -59,7 +66,12 @@ fn list(nodes: Vec<Node>, asked: &[(&'static str, &str)], total: usize) -> Nodes
     let listing = Listing::new("/nodes", asked);
     let (nodes, pager) = Pager::cut(&listing, nodes);
     let status = listing.get("status").to_owned();
-    let choice = |label, value: &str, count| Choice { label, count, path: listing.with("status", value), here: status == value };
+    let choice = |label, value: &str, count| Choice {
+        label,
+        count,
+        path: listing.with("status", value),
+        here: status == value,
+    };
     let choices = vec![
         choice("All", "", total),
         choice("Connected", "on", total * 2 / 3),
@@ -87,7 +99,9 @@ fn invited(joined: Vec<Node>, name: Option<&str>) -> Invited {
     Invited {
         shell: shell("Invite a machine", "/nodes"),
         name: name.clone(),
-        command: format!("nave join {URL} --token nave1kq3v9t2m5x8w1z4c7b0n3k6j9h2g5f8d1s4a7p0o3i6u9y2t5r8e1w4q7 --allow 127.0.0.1:8080"),
+        command: format!(
+            "nave join {URL} --token nave1kq3v9t2m5x8w1z4c7b0n3k6j9h2g5f8d1s4a7p0o3i6u9y2t5r8e1w4q7 --allow 127.0.0.1:8080"
+        ),
         expires_at: NOW + Duration::hours(1),
         uses: 1,
         arrival: Arrival { invite: "0198f0e3".to_owned(), name, joined },
@@ -109,12 +123,29 @@ fn streams(count: usize) -> Streams {
 
 pub fn samples() -> Vec<Sample> {
     let relayed = |from: &str, to: &str, relayed| (from.to_owned(), to.to_owned(), relayed);
-    let ten: Vec<Node> = ["bench-a", "bench-b", "bench-c", "home", "lab", "laptop", "office", "ward-north", "ward-server", "ward-south"]
-        .iter()
-        .map(|name| node(name, !["home", "ward-server"].contains(name)))
-        .collect();
+    let ten: Vec<Node> = [
+        "bench-a",
+        "bench-b",
+        "bench-c",
+        "home",
+        "lab",
+        "laptop",
+        "office",
+        "ward-north",
+        "ward-server",
+        "ward-south",
+    ]
+    .iter()
+    .map(|name| node(name, !["home", "ward-server"].contains(name)))
+    .collect();
     let streams_of_ten = [relayed("laptop", "lab", false), relayed("office", "ward-north", true)];
-    let pending = Node { status: NodeStatus::Pending, online: false, allow: vec![], joined_at: None, ..node("bench", false) };
+    let pending = Node {
+        status: NodeStatus::Pending,
+        online: false,
+        allow: vec![],
+        joined_at: None,
+        ..node("bench", false)
+    };
     let full = Node {
         roles: vec!["exporter".into(), "importer".into()],
         grants: vec![grant("ward-server:5432"), grant("*")],
@@ -144,11 +175,23 @@ pub fn samples() -> Vec<Sample> {
         Sample::of("nodes-none-found", &list(vec![], &[("q", "nothing")], 3)),
         Sample::of("nodes-3000", &list(many(3000), &[("q", "a"), ("page", "3"), ("sort", "-seen")], 3000)),
         Sample::of("node-detail", &detail(full.clone())),
-        Sample::of("node-pending", &NodeDetail { streams: vec![], happened: Some(vec![]), ..detail(pending) }),
+        Sample::of(
+            "node-pending",
+            &NodeDetail { streams: vec![], happened: Some(vec![]), ..detail(pending) },
+        ),
         Sample::of("node-long", &detail(Node { name: LONG.into(), ..many(8).remove(7) })),
         Sample::of("node-edit", &EditNode { shell: shell("Change lab", "/nodes"), node: full, form: edit }),
-        Sample::of("node-invite", &Invite { shell: shell("Invite a machine", "/nodes"), form: Filled::with([("ttl", "3600"), ("uses", "1"), ("roles", "exporter")]) }),
-        Sample::of("node-invite-refused", &Invite { shell: shell("Invite a machine", "/nodes"), form: refused }),
+        Sample::of(
+            "node-invite",
+            &Invite {
+                shell: shell("Invite a machine", "/nodes"),
+                form: Filled::with([("ttl", "3600"), ("uses", "1"), ("roles", "exporter")]),
+            },
+        ),
+        Sample::of(
+            "node-invite-refused",
+            &Invite { shell: shell("Invite a machine", "/nodes"), form: refused },
+        ),
         Sample::of("node-invited", &invited(vec![], Some("lab"))),
         Sample::of("node-invited-came", &invited(vec![three().remove(0)], Some("lab"))),
         Sample::of("streams-empty", &streams(0)),

@@ -63,7 +63,11 @@ fn account(full: bool) -> Account {
             Filled::blank()
         },
         codes_left: if full { 8 } else { 0 },
-        sessions: if full { vec![session(true, FIREFOX), session(false, SAFARI)] } else { vec![session(true, FIREFOX)] },
+        sessions: if full {
+            vec![session(true, FIREFOX), session(false, SAFARI)]
+        } else {
+            vec![session(true, FIREFOX)]
+        },
         devices: if full { vec![device("laptop", true), device(LONG, false)] } else { vec![] },
         tokens: if full { vec![token("nightly backup"), token(HOSTILE)] } else { vec![] },
         token: Filled::blank(),
@@ -80,9 +84,17 @@ pub fn samples() -> Vec<Sample> {
         expires_at: NOW + Duration::days(7),
     };
     let made = |made, reset| Link { shell: shell("Invited", "/people"), made, reset };
-    let requests = |open, decided| Requests { shell: shell("Access requests", "/people"), open, decided, form: Filled::blank() };
+    let requests = |open, decided| Requests {
+        shell: shell("Access requests", "/people"),
+        open,
+        decided,
+        form: Filled::blank(),
+    };
     let long_message = format!("I work with Grace on {LONG}.\n{HOSTILE} {}", "words ".repeat(80));
-    let secret = ApiTokenSecret { token: token("nightly backup"), secret: "nave_k7wmqh3x9rtv4bqzk7wmqh3x9rtv4bqzk7wmqh3x9rt".into() };
+    let secret = ApiTokenSecret {
+        token: token("nightly backup"),
+        secret: "nave_k7wmqh3x9rtv4bqzk7wmqh3x9rtv4bqzk7wmqh3x9rt".into(),
+    };
     let codes = (0..10).map(|at| format!("k7wm-{at}h3x-9rtv-4bqz")).collect();
     vec![
         Sample::of("people-1", &list(vec![person("Ada", Role::Admin)], &[])),
@@ -92,18 +104,39 @@ pub fn samples() -> Vec<Sample> {
         Sample::of(
             "people-requests",
             &requests(
-                vec![request("Alan", "I would like to look at the boards in the lab.", "open"), request(HOSTILE, &long_message, "open")],
+                vec![
+                    request("Alan", "I would like to look at the boards in the lab.", "open"),
+                    request(HOSTILE, &long_message, "open"),
+                ],
                 vec![request("Mary", "", "accepted"), request("Joan", "", "declined")],
             ),
         ),
         Sample::of("person-detail", &detail(people().remove(1))),
         Sample::of("person-long", &detail(many_people(1).remove(0))),
-        Sample::of("person-invite", &InvitePerson { shell: shell("Invite somebody", "/people"), form: Filled::with([("roles", "viewer")]), nodes: vec!["lab".into()] }),
-        Sample::of("person-link", &made(link(Some("https://hub.example.org:3101/invitation/k7wmqh3x9rtv4bqzk7wmqh3x9rtv4bqzk7wmqh3x9rt")), false)),
+        Sample::of(
+            "person-invite",
+            &InvitePerson {
+                shell: shell("Invite somebody", "/people"),
+                form: Filled::with([("roles", "viewer")]),
+                nodes: vec!["lab".into()],
+            },
+        ),
+        Sample::of(
+            "person-link",
+            &made(
+                link(Some(
+                    "https://hub.example.org:3101/invitation/k7wmqh3x9rtv4bqzk7wmqh3x9rtv4bqzk7wmqh3x9rt",
+                )),
+                false,
+            ),
+        ),
         Sample::of("person-link-mailed", &made(link(None), true)),
         Sample::of("account", &account(true)),
         Sample::of("account-new", &account(false)),
-        Sample::of("account-token", &NewToken { shell: shell("New token", "/account"), made: secret, url: URL.into() }),
+        Sample::of(
+            "account-token",
+            &NewToken { shell: shell("New token", "/account"), made: secret, url: URL.into() },
+        ),
         Sample::of("account-codes", &NewCodes { shell: shell("Recovery codes", "/account"), codes }),
     ]
 }

@@ -16,7 +16,8 @@ use super::Sample;
 /// A stream of events on which nothing happens.
 async fn live() -> Response {
     let silence = futures::stream::pending::<Result<&str, std::convert::Infallible>>();
-    ([(http::header::CONTENT_TYPE, "text/event-stream")], axum::body::Body::from_stream(silence)).into_response()
+    ([(http::header::CONTENT_TYPE, "text/event-stream")], axum::body::Body::from_stream(silence))
+        .into_response()
 }
 
 pub async fn start(samples: &[Sample]) -> anyhow::Result<SocketAddr> {

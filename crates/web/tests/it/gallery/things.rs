@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use nave_core::api::{
-    AccessRequest, Device, Event, Grant, Node, NodeStatus, Person, PersonStatus, Role, RoleHeld, Session, Stream,
+    AccessRequest, Device, Event, Grant, Node, NodeStatus, Person, PersonStatus, Role, RoleHeld, Session,
+    Stream, StreamPath,
 };
 use serde_json::{Value, json};
 use time::Duration;
@@ -54,7 +55,10 @@ pub fn many(count: usize) -> Vec<Node> {
             Node {
                 id: format!("0198f0e3-0000-7000-8000-{at:012x}"),
                 status,
-                roles: ["exporter", "importer", "site", "host"][..=at % 4].iter().map(ToString::to_string).collect(),
+                roles: ["exporter", "importer", "site", "host"][..=at % 4]
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
                 labels: BTreeMap::from([("owner".into(), HOSTILE.into()), ("rack".into(), LONG.into())]),
                 version: format!("nave 0.1.0 on a system that says a lot about itself {at}"),
                 address: Some("[2001:db8:1234:5678:9abc:def0:1234:5678]:51432".into()),
@@ -111,7 +115,11 @@ pub fn stream(at: usize, from: &str, to: &str, path: &str) -> Stream {
         from: from.to_owned(),
         to: to.to_owned(),
         target: "127.0.0.1:8080".to_owned(),
-        path: path.to_owned(),
+        path: match path {
+            "direct" => StreamPath::Direct,
+            "relayed" => StreamPath::Relayed,
+            _ => StreamPath::Opening,
+        },
         sent: 48_123 * (bytes + 1),
         received: 7_400_321 * (bytes + 3),
         since: NOW - Duration::minutes(14),
@@ -143,7 +151,10 @@ pub fn people() -> Vec<Person> {
     };
     vec![
         person("Ada", Role::Admin),
-        Person { roles: vec![RoleHeld { role: Role::Operator, scope: "*".into() }, scoped], ..person("Grace", Role::Operator) },
+        Person {
+            roles: vec![RoleHeld { role: Role::Operator, scope: "*".into() }, scoped],
+            ..person("Grace", Role::Operator)
+        },
         invited,
     ]
 }
@@ -154,7 +165,11 @@ pub fn many_people(count: usize) -> Vec<Person> {
         .map(|at| Person {
             id: format!("0198f0e3-4444-7000-8000-{at:012x}"),
             email: format!("{}@example.org", "very-long-local-part-".repeat(6)),
-            roles: vec![held(Role::Admin, "*"), held(Role::Operator, &format!("node:{LONG}")), held(Role::Viewer, "*")],
+            roles: vec![
+                held(Role::Admin, "*"),
+                held(Role::Operator, &format!("node:{LONG}")),
+                held(Role::Viewer, "*"),
+            ],
             second_factor: at % 3 != 0,
             ..person(&format!("{HOSTILE} {at}"), Role::Admin)
         })
@@ -162,7 +177,12 @@ pub fn many_people(count: usize) -> Vec<Person> {
 }
 
 pub fn grant(scope: &str) -> Grant {
-    Grant { id: scope.to_owned(), subject: "laptop".to_owned(), action: "open".to_owned(), scope: scope.to_owned() }
+    Grant {
+        id: scope.to_owned(),
+        subject: "laptop".to_owned(),
+        action: "open".to_owned(),
+        scope: scope.to_owned(),
+    }
 }
 
 pub fn session(current: bool, agent: &str) -> Session {

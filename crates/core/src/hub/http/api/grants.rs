@@ -1,27 +1,37 @@
 //! Grants of nodes and of people: who may open what, where.
 
 use axum::Json;
-use axum::extract::{Path, State};
-use http::Method;
+use axum::extract::State;
 
 use super::{Done, NOTHING_MORE, Shared, action};
 use crate::api::{Grant, GrantRequest};
 use crate::hub::error::Result;
-use crate::hub::grants;
-use crate::hub::http::extract::Input;
+use crate::hub::http::input::{Input, Path};
+use crate::hub::http::openapi::operation;
 use crate::hub::http::routes::{Access, Routes};
 use crate::hub::op::Op;
-use crate::hub::people;
+use crate::hub::{grants, people};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .post("/nave/v1/nodes/{node}/grants", action(grants::GRANT), add_to_node)
-        .on(Method::DELETE, "/nave/v1/nodes/{node}/grants", action(grants::GRANT), remove_from_node)
-        .get("/nave/v1/people/{person}/grants", Access::OwnOr(people::READ), list_of_person)
-        .post("/nave/v1/people/{person}/grants", action(grants::GRANT), add_to_person)
-        .on(Method::DELETE, "/nave/v1/people/{person}/grants", action(grants::GRANT), remove_from_person)
+        .operation(action(grants::GRANT), operation!(add_to_node))
+        .operation(action(grants::GRANT), operation!(remove_from_node))
+        .operation(Access::OwnOr(people::READ), operation!(list_of_person))
+        .operation(action(grants::GRANT), operation!(add_to_person))
+        .operation(action(grants::GRANT), operation!(remove_from_person))
 }
 
+/// Gives a node a right.
+///
+/// It may open the services that the scope covers, as far as their own nodes' operators let it. A right that it has
+/// already is left as it is.
+#[utoipa::path(
+    post,
+    path = "/nave/v1/nodes/{node}/grants",
+    params(("node" = String, Path, description = "Its name or its id.")),
+    request_body = GrantRequest,
+    responses((status = 204, description = "It has the right"))
+)]
 async fn add_to_node(
     op: Op,
     State(hub): Shared,
@@ -31,6 +41,16 @@ async fn add_to_node(
     grants::grant(&op, &hub, &node, &request).await.map(|()| NOTHING_MORE)
 }
 
+/// Takes a right from a node.
+///
+/// Streams that stood on it end.
+#[utoipa::path(
+    delete,
+    path = "/nave/v1/nodes/{node}/grants",
+    params(("node" = String, Path, description = "Its name or its id.")),
+    request_body = GrantRequest,
+    responses((status = 204, description = "It does not have the right any more"))
+)]
 async fn remove_from_node(
     op: Op,
     State(hub): Shared,
@@ -40,10 +60,29 @@ async fn remove_from_node(
     grants::withdraw(&op, &hub, &node, &request).await.map(|()| NOTHING_MORE)
 }
 
+/// Lists a person's rights.
+///
+/// What its devices may open besides what its roles let them. Everybody may look at their own.
+#[utoipa::path(
+    get,
+    path = "/nave/v1/people/{person}/grants",
+    params(("person" = String, Path, description = "Its address or its id.")),
+    responses((status = 200, description = "The rights", body = Vec<Grant>))
+)]
 async fn list_of_person(op: Op, State(hub): Shared, Path(who): Path<String>) -> Result<Json<Vec<Grant>>> {
     grants::of_person(&op, &hub, &who).await.map(Json)
 }
 
+/// Gives a person a right.
+///
+/// Its devices may open the services that the scope covers. A right that it has already is left as it is.
+#[utoipa::path(
+    post,
+    path = "/nave/v1/people/{person}/grants",
+    params(("person" = String, Path, description = "Its address or its id.")),
+    request_body = GrantRequest,
+    responses((status = 204, description = "It has the right"))
+)]
 async fn add_to_person(
     op: Op,
     State(hub): Shared,
@@ -53,6 +92,16 @@ async fn add_to_person(
     grants::grant_person(&op, &hub, &who, &request).await.map(|()| NOTHING_MORE)
 }
 
+/// Takes a right from a person.
+///
+/// Streams of its devices that stood on it end.
+#[utoipa::path(
+    delete,
+    path = "/nave/v1/people/{person}/grants",
+    params(("person" = String, Path, description = "Its address or its id.")),
+    request_body = GrantRequest,
+    responses((status = 204, description = "It does not have the right any more"))
+)]
 async fn remove_from_person(
     op: Op,
     State(hub): Shared,

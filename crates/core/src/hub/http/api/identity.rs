@@ -7,25 +7,38 @@ use http::{HeaderMap, HeaderValue};
 use nave_link::dial::{HUB_KEY, NODE_KEY, PROOF};
 use nave_link::key::PublicKey;
 use nave_link::proof::{self, Role};
-use serde_json::json;
 
 use super::Shared;
+use crate::api::HubIdentity;
 use crate::hub::edge::Connection;
 use crate::hub::error::{Error, Result};
+use crate::hub::http::openapi::operation;
 use crate::hub::http::routes::{Access, Routes};
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.get("/nave/v1/identity", Access::Open, identity)
+    routes.operation(Access::Open, operation!(identity))
 }
 
-/// The hub's key, and if the asker names a key of its own, a signature over both keys and this connection.
+/// Proves the hub's key.
+///
+/// Tells the hub's key. If the header `Nave-Node-Key` names a key of the asker's own, the answer's headers `Nave-Hub-Key`
+/// and `Nave-Proof` hold the hub's signature over both keys and this connection.
+#[utoipa::path(
+    get,
+    path = "/nave/v1/identity",
+    params(("nave-node-key" = Option<String>, Header, description = "The asker's public key.")),
+    responses(
+        (status = 200, description = "The hub's key", body = HubIdentity),
+        (status = 400, description = "The header is no public key, or TLS 1.3 does not reach up to the hub")
+    )
+)]
 async fn identity(
     State(hub): Shared,
     connection: Option<Extension<Connection>>,
     headers: HeaderMap,
 ) -> Result<Response> {
     let key = hub.key.public();
-    let body = json!({ "id": key.digest().to_string(), "public_key": key });
+    let body = HubIdentity { id: key.digest().to_string(), public_key: key.to_string() };
     let mut response = axum::Json(body).into_response();
     let Some(asked) = headers.get(NODE_KEY) else { return Ok(response) };
     let node: PublicKey = asked
