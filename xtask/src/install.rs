@@ -26,7 +26,10 @@ struct PythonPackage {
 }
 
 /// They share one virtual environment: what one of them needs must suit the others.
-const PYTHON_PACKAGES: &[PythonPackage] = &[PythonPackage { name: "aiosmtpd", version: "1.4.6" }];
+const PYTHON_PACKAGES: &[PythonPackage] = &[
+    PythonPackage { name: "aiosmtpd", version: "1.4.6" },
+    PythonPackage { name: "schemathesis", version: "4.32.5" },
+];
 
 pub(crate) fn everything(needs: &[Need]) -> anyhow::Result<()> {
     let missing: Vec<&Need> =

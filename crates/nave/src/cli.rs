@@ -511,7 +511,7 @@ pub struct Audit {
     #[arg(long, value_name = "PERIOD")]
     pub since: Option<Period>,
     /// At most so many
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
     /// Print everything that passes the filter as JSON lines, the oldest first
     #[arg(long)]

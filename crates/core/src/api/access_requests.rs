@@ -35,6 +35,7 @@ impl AccessRequestStatus {
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct AccessRequest {
     /// Its id.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub id: String,
     /// The address.
     pub email: String,
@@ -64,7 +65,7 @@ pub struct NewAccessRequest {
     pub email: String,
     /// The name.
     #[serde(default)]
-    #[cfg_attr(feature = "hub", schema(max_length = 100))]
+    #[cfg_attr(feature = "hub", schema(max_length = 100, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"))]
     pub name: String,
     /// Why.
     #[serde(default)]

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Device {
     /// Its id.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub id: String,
     /// Its name.
     pub name: String,
@@ -59,6 +60,7 @@ pub struct DeviceAsked {
 #[serde(deny_unknown_fields)]
 pub struct DevicePoll {
     /// What the hub gave the command line.
+    #[cfg_attr(feature = "hub", schema(pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$"))]
     pub device_code: String,
 }
 
@@ -82,6 +84,7 @@ pub enum DeviceStatus {
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct DeviceGranted {
     /// Its id as a node.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub node: String,
     /// Its name.
     pub name: String,

@@ -26,5 +26,6 @@ pub struct ErrorWords {
     /// Leads to the hub's log lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "hub", schema(nullable = false))]
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub request: Option<String>,
 }

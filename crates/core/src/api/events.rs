@@ -39,6 +39,7 @@ pub struct Event {
     /// From which address.
     pub source: Option<String>,
     /// In which request.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub request: String,
     /// What it did.
     pub action: String,
@@ -59,11 +60,9 @@ pub struct Event {
 pub struct EventFilter {
     /// Only those numbered higher, the oldest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "hub", param(minimum = 0))]
     pub after: Option<i64>,
     /// Only those numbered lower.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "hub", param(minimum = 0))]
     pub before: Option<i64>,
     /// Only those not earlier.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]

@@ -29,6 +29,7 @@ pub struct GrantRequest {
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Grant {
     /// Its id.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub id: String,
     /// Who has it.
     pub subject: String,

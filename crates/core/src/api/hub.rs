@@ -19,6 +19,16 @@ pub struct HubView {
     pub listeners: Vec<String>,
 }
 
+/// The key by which the hub is known.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct HubIdentity {
+    /// The digest of the key, as join tokens carry it.
+    pub id: String,
+    /// The key.
+    pub public_key: String,
+}
+
 /// How one thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]

@@ -37,6 +37,7 @@ pub struct InviteRequest {
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Invitation {
     /// Its id.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub id: String,
     /// The hub's address.
     pub url: String,

@@ -37,11 +37,17 @@ pub enum NodeRole {
     Host,
 }
 
+impl NodeRole {
+    /// As they are written.
+    pub const WORDS: [&str; 4] = ["exporter", "importer", "site", "host"];
+}
+
 /// One node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Node {
     /// Its id.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub id: String,
     /// Its name.
     pub name: String,

@@ -73,6 +73,7 @@ pub enum PersonStatus {
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Person {
     /// Its id.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub id: String,
     /// The address by which it signs in.
     pub email: String,
@@ -106,7 +107,7 @@ pub struct NewPerson {
     pub email: String,
     /// What others will call it; the person may change it.
     #[serde(default)]
-    #[cfg_attr(feature = "hub", schema(max_length = 100))]
+    #[cfg_attr(feature = "hub", schema(max_length = 100, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"))]
     pub name: String,
     /// Its roles.
     #[cfg_attr(feature = "hub", schema(min_items = 1, max_items = 100))]
@@ -136,7 +137,13 @@ pub struct PersonLink {
 pub struct PersonChange {
     /// What others call it.
     #[serde(default)]
-    #[cfg_attr(feature = "hub", schema(min_length = 1, max_length = 100))]
+    #[cfg_attr(
+        feature = "hub",
+        schema(
+            max_length = 100,
+            pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+        )
+    )]
     pub name: Option<String>,
     /// All its roles from now on.
     #[serde(default)]
@@ -159,8 +166,10 @@ pub struct Me {
     /// The account, for a person.
     pub person: Option<Person>,
     /// The id of the device, for a person who comes by one.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub device: Option<String>,
 }
+
 /// The one-time link by which the first administrator comes in.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]

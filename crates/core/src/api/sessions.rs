@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Session {
     /// Its id.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub id: String,
     /// Whose it is.
     pub person: String,

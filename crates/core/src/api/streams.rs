@@ -31,6 +31,7 @@ impl std::fmt::Display for StreamPath {
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Stream {
     /// Its id.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub id: String,
     /// The node that opened it.
     pub from: String,

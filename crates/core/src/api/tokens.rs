@@ -10,6 +10,7 @@ use super::Role;
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct ApiToken {
     /// Its id.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub id: String,
     /// What its owner calls it.
     pub name: String,
@@ -34,7 +35,13 @@ pub struct ApiToken {
 #[serde(deny_unknown_fields)]
 pub struct NewApiToken {
     /// What it is for.
-    #[cfg_attr(feature = "hub", schema(min_length = 1, max_length = 100))]
+    #[cfg_attr(
+        feature = "hub",
+        schema(
+            max_length = 100,
+            pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+        )
+    )]
     pub name: String,
     /// No more than this role may.
     pub role: Role,

@@ -89,6 +89,13 @@ pub const NEEDS: &[Need] = &[
         check: || has_python("aiosmtpd"),
     },
     Need {
+        name: "schemathesis",
+        purpose: "the API, tried by what its description says",
+        apt: &["python3", "python3-venv"],
+        programs: &["python3"],
+        check: || has_python("schemathesis"),
+    },
+    Need {
         name: "systemd",
         purpose: "systemd's own checks of the units",
         apt: &["systemd"],

@@ -8,7 +8,7 @@ use sqlx::Row as _;
 
 use super::access::{self, Action, Roles};
 use super::bus::{Bus, Notice};
-use super::error::Result;
+use super::error::{Error, Result};
 use super::op::Op;
 use super::store::{Act, Store};
 use crate::api::{Event as EventView, EventFilter};
@@ -45,6 +45,9 @@ pub async fn record(act: &mut Act, op: &Op, bus: &std::sync::Arc<dyn Bus>, event
 /// Events that pass a filter, the oldest first when it asks for those after a number, else the newest first.
 pub async fn list(op: &Op, store: &Store, filter: &EventFilter) -> Result<Vec<EventView>> {
     access::require(op, READ)?;
+    if filter.limit.is_some_and(|limit| !(1..=MAX_PAGE).contains(&limit)) {
+        return Err(Error::invalid("limit", format!("must be from 1 to {MAX_PAGE}")));
+    }
     let mut reader = store.read().await?;
     let rows = store::select(&mut reader, filter).await?;
     rows.iter().map(view).collect()

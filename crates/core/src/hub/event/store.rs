@@ -4,7 +4,7 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use time::OffsetDateTime;
 
-use super::{Event, MAX_PAGE};
+use super::Event;
 use crate::api::EventFilter;
 use crate::clock::to_millis;
 use crate::hub::error::Result;
@@ -54,7 +54,7 @@ pub(super) async fn select(reader: &mut AnyConnection, filter: &EventFilter) -> 
         .bind(format!("{action}.%"))
         .bind(filter.actor.clone().unwrap_or_default())
         .bind(filter.object.clone().unwrap_or_default())
-        .bind(i64::from(filter.limit.unwrap_or(100).min(MAX_PAGE)))
+        .bind(i64::from(filter.limit.unwrap_or(100)))
         .fetch_all(reader)
         .await?;
     Ok(rows)

@@ -90,14 +90,19 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    // The library would take a list of all the fields in the place of the object.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Error::invalid("body", "must be an object"));
+    }
     if holds_nul(body) {
         return Err(Error::invalid("body", NUL));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let input = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let field = error.path().to_string();
-        let field = if field == "." { "body".to_owned() } else { field };
-        Error::invalid(field, error.inner().to_string())
+        let path = error.path().to_string();
+        // What is not known yet of the path when reading ends is written as a question mark.
+        let field = path.trim_end_matches(['.', '?']);
+        Error::invalid(if field.is_empty() { "body" } else { field }, error.inner().to_string())
     })?;
     json.end().map_err(|error| Error::invalid("body", error.to_string()))?;
     Ok(input)

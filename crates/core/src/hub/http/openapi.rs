@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::json;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{self, PathItem};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -139,6 +139,7 @@ pub(super) fn complete(mut document: OpenApi, rows: &[RouteRow]) -> OpenApi {
         let item = document.paths.paths.get_mut(&row.path);
         let operation = item.and_then(|item| operations(item).find(|(method, _)| *method == row.method));
         if let Some((method, operation)) = operation {
+            never_null(operation);
             operation.security = Some(security(row.access));
             if let Some(action) = action(row.access) {
                 operation
@@ -172,6 +173,19 @@ fn security(access: Access) -> Vec<SecurityRequirement> {
         _ => &[NODE_KEY, API_TOKEN, SESSION],
     };
     any_of.iter().map(|scheme| SecurityRequirement::new(*scheme, [""; 0])).collect()
+}
+
+/// A body that may be left out is no `null`, as an `Option` of it would say.
+fn never_null(operation: &mut path::Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    for content in body.content.values_mut() {
+        if let RefOr::T(content) = content
+            && let Some(RefOr::T(Schema::OneOf(either))) = &mut content.schema
+            && !either.items.is_empty()
+        {
+            content.schema = Some(either.items.swap_remove(0));
+        }
+    }
 }
 
 /// The failures that an operation does not describe itself.

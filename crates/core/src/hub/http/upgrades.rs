@@ -23,19 +23,20 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 async fn open_link(
     State(hub): State<Arc<Hub>>,
-    Extension(connection): Extension<Connection>,
+    connection: Option<Extension<Connection>>,
     Extension(id): Extension<RequestId>,
     mut request: Request,
 ) -> Result<Response> {
     let answer = link::websocket_answer(request.headers())?;
-    let exporter = connection.exporter.ok_or_else(|| {
+    let seen =
+        connection.and_then(|Extension(connection)| Some((connection.peer.ip(), connection.exporter?)));
+    let (source, exporter) = seen.ok_or_else(|| {
         Error::invalid(
             "tls",
             "a node's link needs TLS 1.3 up to the hub: something in between ends it, or speaks 1.2 only",
         )
     })?;
-    let source = Some(connection.peer.ip());
-    let op = Op { actor: Actor::Anonymous, source, request: id, clock: hub.clock.clone() };
+    let op = Op { actor: Actor::Anonymous, source: Some(source), request: id, clock: hub.clock.clone() };
     let upgrade = hyper::upgrade::on(&mut request);
     let tasks = hub.tasks.clone();
     tasks.spawn(async move {
@@ -51,10 +52,11 @@ async fn open_link(
 
 async fn open_stream(
     State(hub): State<Arc<Hub>>,
-    Extension(connection): Extension<Connection>,
+    connection: Option<Extension<Connection>>,
     mut request: Request,
 ) -> Result<Response> {
-    let (answer, admitted) = relay::admit(&hub, request.headers(), connection.exporter)?;
+    let exporter = connection.and_then(|Extension(connection)| connection.exporter);
+    let (answer, admitted) = relay::admit(&hub, request.headers(), exporter)?;
     let upgrade = hyper::upgrade::on(&mut request);
     let tasks = hub.tasks.clone();
     tasks.spawn(async move {

@@ -29,7 +29,7 @@ use super::fleet::NodeHappening;
 use super::grants;
 use super::op::{Actor, Op, Person, Via};
 use super::people;
-use crate::api::{Node, NodeChange, NodeStatus};
+use crate::api::{Node, NodeChange, NodeRole, NodeStatus};
 use crate::id::NodeId;
 
 /// Listing nodes and looking at one.
@@ -42,7 +42,7 @@ pub const CHANGE: Action = Action::new("node.change", Roles::OPERATORS);
 pub const REVOKE: Action = Action::new("node.revoke", Roles::OPERATORS);
 
 /// The roles that a node can have.
-pub const ROLES: [&str; 4] = ["exporter", "importer", "site", "host"];
+pub const ROLES: [&str; 4] = NodeRole::WORDS;
 
 /// All nodes that are not gone, in the order of their names; with `all`, those that are gone and those only invited too.
 pub async fn list(op: &Op, hub: &Hub, all: bool) -> Result<Vec<Node>> {

@@ -28,7 +28,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 #[utoipa::path(
     post,
     path = "/nave/v1/nodes/{node}/grants",
-    params(("node" = String, Path, description = "Its name or its id.")),
+    params(("node" = String, Path, description = "Its name or its id.", example = "lab")),
     request_body = GrantRequest,
     responses((status = 204, description = "It has the right"))
 )]
@@ -47,7 +47,7 @@ async fn add_to_node(
 #[utoipa::path(
     delete,
     path = "/nave/v1/nodes/{node}/grants",
-    params(("node" = String, Path, description = "Its name or its id.")),
+    params(("node" = String, Path, description = "Its name or its id.", example = "lab")),
     request_body = GrantRequest,
     responses((status = 204, description = "It does not have the right any more"))
 )]
@@ -66,7 +66,7 @@ async fn remove_from_node(
 #[utoipa::path(
     get,
     path = "/nave/v1/people/{person}/grants",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     responses((status = 200, description = "The rights", body = Vec<Grant>))
 )]
 async fn list_of_person(op: Op, State(hub): Shared, Path(who): Path<String>) -> Result<Json<Vec<Grant>>> {
@@ -79,7 +79,7 @@ async fn list_of_person(op: Op, State(hub): Shared, Path(who): Path<String>) -> 
 #[utoipa::path(
     post,
     path = "/nave/v1/people/{person}/grants",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     request_body = GrantRequest,
     responses((status = 204, description = "It has the right"))
 )]
@@ -98,7 +98,7 @@ async fn add_to_person(
 #[utoipa::path(
     delete,
     path = "/nave/v1/people/{person}/grants",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     request_body = GrantRequest,
     responses((status = 204, description = "It does not have the right any more"))
 )]

@@ -31,7 +31,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 #[utoipa::path(
     post,
     path = "/nave/v1/nodes/{node}/key",
-    params(("node" = String, Path, description = "Its name.")),
+    params(("node" = String, Path, description = "Its name.", example = "lab")),
     request_body = Option<MintKey>,
     responses((status = 200, description = "The key, told once", body = KeyText))
 )]

@@ -52,7 +52,7 @@ async fn list(op: Op, State(hub): Shared, Query(query): Query<ListNodes>) -> Res
 #[utoipa::path(
     get,
     path = "/nave/v1/nodes/{node}",
-    params(("node" = String, Path, description = "Its name or its id.")),
+    params(("node" = String, Path, description = "Its name or its id.", example = "lab")),
     responses((status = 200, description = "The node", body = Node))
 )]
 async fn show(op: Op, State(hub): Shared, Path(node): Path<String>) -> Result<Json<Node>> {
@@ -65,7 +65,7 @@ async fn show(op: Op, State(hub): Shared, Path(node): Path<String>) -> Result<Js
 #[utoipa::path(
     patch,
     path = "/nave/v1/nodes/{node}",
-    params(("node" = String, Path, description = "Its name or its id.")),
+    params(("node" = String, Path, description = "Its name or its id.", example = "lab")),
     request_body = Option<NodeChange>,
     responses(
         (status = 204, description = "It was changed"),
@@ -87,7 +87,7 @@ async fn change(
 #[utoipa::path(
     post,
     path = "/nave/v1/nodes/{node}/approve",
-    params(("node" = String, Path, description = "Its name or its id.")),
+    params(("node" = String, Path, description = "Its name or its id.", example = "lab")),
     responses(
         (status = 204, description = "It is a member"),
         (status = 409, description = "It is a member already, or has not shown itself yet")
@@ -104,7 +104,7 @@ async fn approve(op: Op, State(hub): Shared, Path(node): Path<String>) -> Done {
 #[utoipa::path(
     post,
     path = "/nave/v1/nodes/{node}/revoke",
-    params(("node" = String, Path, description = "Its name or its id.")),
+    params(("node" = String, Path, description = "Its name or its id.", example = "lab")),
     responses((status = 204, description = "It is no member any more"))
 )]
 async fn revoke(op: Op, State(hub): Shared, Path(node): Path<String>) -> Done {

@@ -44,13 +44,13 @@ async fn me(op: Op, State(hub): Shared) -> Result<Json<Me>> {
     Ok(Json(Me { kind: op.actor.kind().to_owned(), name: op.actor.name(), person, device }))
 }
 
-/// Makes the link by which the first administrator comes in.
+/// Makes the first administrator's link.
 ///
-/// It takes the place of any before it, and is good once, for a day. There is none once somebody administers the hub.
+/// In the place of the one that the hub printed when it started. There is none once somebody administers the hub.
 #[utoipa::path(
     post,
     path = "/nave/v1/setup-link",
-    responses((status = 200, description = "The link, if there is one", body = SetupLink))
+    responses((status = 200, description = "The link, told once", body = SetupLink))
 )]
 async fn setup_link(op: Op, State(hub): Shared) -> Result<Json<SetupLink>> {
     let link = links::setup(&op, &hub).await?.map(|link| link.to_string());
@@ -89,7 +89,7 @@ async fn invite(op: Op, State(hub): Shared, Input(new): Input<NewPerson>) -> Res
 #[utoipa::path(
     get,
     path = "/nave/v1/people/{person}",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     responses((status = 200, description = "The person", body = Person))
 )]
 async fn show(op: Op, State(hub): Shared, Path(who): Path<String>) -> Result<Json<Person>> {
@@ -102,7 +102,7 @@ async fn show(op: Op, State(hub): Shared, Path(who): Path<String>) -> Result<Jso
 #[utoipa::path(
     patch,
     path = "/nave/v1/people/{person}",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     request_body = Option<PersonChange>,
     responses(
         (status = 204, description = "It was changed"),
@@ -119,7 +119,7 @@ async fn change(op: Op, State(hub): Shared, Path(who): Path<String>, Input(to): 
 #[utoipa::path(
     post,
     path = "/nave/v1/people/{person}/disable",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     responses(
         (status = 204, description = "It is out of use"),
         (status = 409, description = "It is out of use already, or belongs to the last administrator")
@@ -135,7 +135,7 @@ async fn disable(op: Op, State(hub): Shared, Path(who): Path<String>) -> Done {
 #[utoipa::path(
     post,
     path = "/nave/v1/people/{person}/enable",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     responses(
         (status = 204, description = "It is in use"),
         (status = 409, description = "It is not out of use")
@@ -151,7 +151,7 @@ async fn enable(op: Op, State(hub): Shared, Path(who): Path<String>) -> Done {
 #[utoipa::path(
     post,
     path = "/nave/v1/people/{person}/reset-password",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     responses(
         (status = 200, description = "The person, and the link unless it goes by mail", body = PersonLink),
         (status = 409, description = "The account is out of use")
@@ -167,7 +167,7 @@ async fn reset_password(op: Op, State(hub): Shared, Path(who): Path<String>) -> 
 #[utoipa::path(
     post,
     path = "/nave/v1/people/{person}/reset-second-factor",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     responses((status = 204, description = "It is off"))
 )]
 async fn reset_second_factor(op: Op, State(hub): Shared, Path(who): Path<String>) -> Done {

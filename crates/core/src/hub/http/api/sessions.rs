@@ -24,7 +24,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 #[utoipa::path(
     get,
     path = "/nave/v1/people/{person}/sessions",
-    params(("person" = String, Path, description = "Its address or its id.")),
+    params(("person" = String, Path, description = "Its address or its id.", example = "grace@example.org")),
     responses((status = 200, description = "The sessions", body = Vec<Session>))
 )]
 async fn list(op: Op, State(hub): Shared, Path(who): Path<String>) -> Result<Json<Vec<Session>>> {

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Mail {
     /// Its id.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub id: String,
     /// What kind of letter it is: `invitation`, `password_reset`, `test`, ….
     pub kind: String,
@@ -49,5 +50,6 @@ pub enum MailState {
 #[serde(deny_unknown_fields)]
 pub struct MailTest {
     /// To whom.
+    #[cfg_attr(feature = "hub", schema(format = Email, max_length = 254))]
     pub address: String,
 }
