@@ -126,20 +126,25 @@ impl Browser {
         Ok(())
     }
 
+    /// How high the page is that is open, in pixels.
+    pub async fn height(&self) -> anyhow::Result<u32> {
+        let height = self.client.execute("return document.documentElement.scrollHeight", vec![]).await?;
+        Ok(u32::try_from(height.as_u64().context("a height is a number")?)?)
+    }
+
     /// Speaks the browser's own protocol.
     pub async fn devtools(&self, method: &str, params: &Value) -> anyhow::Result<Value> {
         let command = Own { path: "goog/cdp/execute", body: json!({ "cmd": method, "params": params }) };
         Ok(self.client.issue_cmd(command).await?)
     }
 
-    /// A picture of what the screen shows; or, if `whole`, of everything down to the end of the page.
-    pub async fn picture(&self, to: &Path, whole: bool) -> anyhow::Result<()> {
+    /// A picture of what the screen shows.
+    pub async fn picture(&self, to: &Path) -> anyhow::Result<()> {
         use base64::Engine as _;
         if let Some(folder) = to.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let asked = json!({ "format": "png", "captureBeyondViewport": whole });
-        let taken = self.devtools("Page.captureScreenshot", &asked).await?;
+        let taken = self.devtools("Page.captureScreenshot", &json!({ "format": "png" })).await?;
         let data = taken["data"].as_str().context("the browser took no picture")?;
         let png = base64::engine::general_purpose::STANDARD.decode(data)?;
         std::fs::write(to, png)?;

@@ -220,7 +220,7 @@ impl Display for Field<'_> {
         self.control(f)?;
         if let Some(problem) = self.filled.problem_of(self.name) {
             let mark = ui::icon("fail");
-            write!(f, r#"<p class="error" id="{name}-error">{mark}<span>{}</span></p>"#, escaped(problem))?;
+            write!(f, r#"<p class="error" id="{name}-error">{mark}<span>{}</span></p>"#, ui::told(problem))?;
         }
         if !self.hint.is_empty() {
             write!(f, r#"<p class="hint" id="{name}-hint">{}</p>"#, escaped(self.hint))?;

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use askama::filters::HtmlSafe;
+use askama::filters::{self, Html, HtmlSafe};
 use qrcode::types::QrError;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -84,6 +84,27 @@ impl Display for Moment {
 
 impl HtmlSafe for Moment {}
 
+/// A message of a service as people read it: a sentence, in which what stands in backticks is code.
+#[derive(Clone, Debug)]
+pub struct Told(String);
+
+/// A message of a service as people read it.
+pub fn told(words: &str) -> Told {
+    Told(words::sentence(words))
+}
+
+impl Display for Told {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        for (at, part) in self.0.split('`').enumerate() {
+            let part = filters::escape(part, Html).unwrap_or_else(|never| match never {});
+            if at % 2 == 1 { write!(f, "<code>{part}</code>")? } else { write!(f, "{part}")? }
+        }
+        Ok(())
+    }
+}
+
+impl HtmlSafe for Told {}
+
 /// A picture of a text for a phone's camera, dark on light in every colour scheme.
 #[derive(Clone, Debug)]
 pub struct QrCode {
@@ -135,6 +156,12 @@ mod tests {
             Moment { at, now: at + time::Duration::minutes(2) }.to_string(),
             r#"<nave-time><time datetime="2026-08-04T12:00:00Z" title="2026-08-04 12:00:00 UTC">2 min ago</time></nave-time>"#
         );
+    }
+
+    #[test]
+    fn messages_show_what_is_code_and_escape_everything() {
+        assert_eq!(told("run `nave <x>`").to_string(), "Run <code>nave &#60;x&#62;</code>.");
+        assert_eq!(told("a ` lone <b>").to_string(), "A <code> lone &#60;b&#62;.</code>");
     }
 
     #[test]

@@ -4,13 +4,13 @@
 use std::f64::consts::TAU;
 
 /// The picture's size, in its own units.
-const WIDTH: f64 = 440.0;
-const HEIGHT: f64 = 330.0;
+const WIDTH: f64 = 520.0;
+const HEIGHT: f64 = 310.0;
 /// The most nodes whose names are shown, and the most that are drawn.
 const MOST_NAMED: usize = 16;
 const MOST_DRAWN: usize = 400;
 /// The longest name beside a node, in characters.
-const LONGEST: usize = 16;
+const LONGEST: usize = 15;
 
 /// How a node stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Wheel {
     }
 
     fn named(&mut self, nodes: &[(String, Standing)]) {
-        let rim = 108.0;
+        let rim = 112.0;
         self.rims = vec![rim];
         for (at, (name, standing)) in nodes.iter().enumerate() {
             let (x, y, angle) = place(rim, at, nodes.len());
@@ -133,7 +133,7 @@ impl Wheel {
 
     fn dotted(&mut self, nodes: &[(String, Standing)]) {
         let (radius, gap) = if nodes.len() <= 90 { (6.0, 20.0) } else { (3.5, 11.5) };
-        let mut rim = 150.0_f64;
+        let mut rim = 144.0_f64;
         let mut rest = nodes;
         let mut rims = Vec::new();
         while !rest.is_empty() {
@@ -219,6 +219,6 @@ mod tests {
             ],
         );
         assert_eq!(wheel.chords.len(), 2);
-        assert!(wheel.chords[0].contains("L220.0 165.0L") && wheel.chords[1].contains('Q'));
+        assert!(wheel.chords[0].contains("L260.0 155.0L") && wheel.chords[1].contains('Q'));
     }
 }

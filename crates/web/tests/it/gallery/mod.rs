@@ -3,8 +3,9 @@
 //! `target/screenshots/gallery`, and nothing may keep people out or break the pages' policy.
 
 mod door;
+mod hub;
 mod network;
-mod rest;
+mod people;
 mod serve;
 mod things;
 
@@ -15,6 +16,7 @@ use nave_testkit::browser::{Browser, Colours};
 use nave_testkit::need;
 use nave_web::shell::{CORE_MENU, MenuItem, Shell, SignedIn, Theme};
 use nave_web::ui::Tone;
+use serde_json::json;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
@@ -64,42 +66,66 @@ pub fn outside(title: &str) -> Shell {
     Shell { menu: Vec::new(), person: None, ..shell(title, "") }
 }
 
-fn samples() -> Vec<Sample> {
-    let mut samples = Vec::new();
-    samples.extend(door::samples());
-    samples.extend(network::samples());
-    samples.extend(rest::samples());
-    samples
-}
+/// The highest picture, in pixels.
+const LONGEST: u32 = 4000;
 
-/// The screens on which pages are looked at.
-const SCREENS: [(&str, u32, u32, Colours); 4] = [
-    ("wide-light", 1280, 800, Colours::Light),
-    ("wide-dark", 1280, 800, Colours::Dark),
-    ("narrow-light", 360, 740, Colours::Light),
-    ("narrow-dark", 360, 740, Colours::Dark),
+/// The screens on which pages are looked at, and whether barriers are looked for: between them, the two that are have
+/// both widths and both colours.
+const SCREENS: [(&str, u32, u32, Colours, bool); 4] = [
+    ("wide-light", 1280, 800, Colours::Light, true),
+    ("wide-dark", 1280, 800, Colours::Dark, false),
+    ("narrow-light", 360, 740, Colours::Light, false),
+    ("narrow-dark", 360, 740, Colours::Dark, true),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_page_is_in_order_on_every_screen_chromium() -> anyhow::Result<()> {
+async fn pages_before_sign_in_are_in_order_on_every_screen_chromium() -> anyhow::Result<()> {
+    look(door::samples()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_the_network_are_in_order_on_every_screen_chromium() -> anyhow::Result<()> {
+    look(network::samples()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_people_are_in_order_on_every_screen_chromium() -> anyhow::Result<()> {
+    look(people::samples()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_the_hub_are_in_order_on_every_screen_chromium() -> anyhow::Result<()> {
+    look(hub::samples()).await
+}
+
+/// Looks at each sample. `NAVE_GALLERY` narrows them to those whose names begin so, for whoever changes one.
+async fn look(samples: Vec<Sample>) -> anyhow::Result<()> {
     if !need("chromium") || !need("axe") {
         return Ok(());
     }
     let only = std::env::var("NAVE_GALLERY").unwrap_or_default();
     let samples: Vec<Sample> =
-        samples().into_iter().filter(|sample| sample.name.contains(only.as_str())).collect();
-    let names: Vec<&str> = samples.iter().map(|sample| sample.name).collect();
+        samples.into_iter().filter(|sample| sample.name.starts_with(only.as_str())).collect();
     let address = serve::start(&samples).await?;
     let browser = Browser::start().await?;
+    // The browser's clock stands where the samples take place.
+    let clock = format!("Date.now = () => {}", NOW.unix_timestamp() * 1000);
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": clock })).await?;
     let mut wrong = Vec::new();
-    for (screen, width, height, colours) in SCREENS {
+    for (screen, width, height, colours, barriers) in SCREENS {
         browser.screen(width, height, colours).await?;
-        for name in &names {
+        for Sample { name, .. } in &samples {
             browser.client().goto(&format!("http://{address}/sample/{name}")).await?;
             let to = pictures().join(format!("{name}.{screen}.png"));
-            browser.picture(&to, false).await?;
-            let found = browser.barriers().await?.into_iter().chain(browser.complaints().await?);
-            wrong.extend(found.map(|what| format!("{name} on {screen}: {what}")));
+            let whole = browser.height().await?.clamp(height, LONGEST);
+            browser.screen(width, whole, colours).await?;
+            browser.picture(&to).await?;
+            browser.screen(width, height, colours).await?;
+            let mut found = browser.complaints().await?;
+            if barriers {
+                found.extend(browser.barriers().await?);
+            }
+            wrong.extend(found.into_iter().map(|what| format!("{name} on {screen}: {what}")));
         }
     }
     browser.close().await?;

@@ -13,6 +13,13 @@ use nave_web::{assets, page};
 
 use super::Sample;
 
+/// A stream of events on which nothing happens.
+async fn live() -> Response {
+    let silence = futures::stream::pending::<Result<&str, std::convert::Infallible>>();
+    ([(http::header::CONTENT_TYPE, "text/event-stream")], axum::body::Body::from_stream(silence))
+        .into_response()
+}
+
 pub async fn start(samples: &[Sample]) -> anyhow::Result<SocketAddr> {
     let pages: HashMap<String, String> =
         samples.iter().map(|sample| (sample.name.to_owned(), sample.html.clone())).collect();
@@ -29,7 +36,8 @@ pub async fn start(samples: &[Sample]) -> anyhow::Result<SocketAddr> {
     let router = Router::new()
         .route("/sample/{name}", get(sample))
         .route("/assets/{file}", get(assets::serve))
-        .route("/live", get(async || -> Response { StatusCode::NO_CONTENT.into_response() }));
+        .route("/live", get(live))
+        .fallback(async || StatusCode::NO_CONTENT);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     #[expect(clippy::disallowed_methods, reason = "samples on loopback need no time limits and no TLS")]

@@ -80,7 +80,7 @@ pub fn event(id: i64, actor: &str, action: &str, object: &str, detail: Value) ->
         request: "0198f0e3-9999-7000-8000-00000000abcd".to_owned(),
         action: action.to_owned(),
         object_kind: kind.to_owned(),
-        object_id: "0198f0e3-2222-7000-8000-000000000002".to_owned(),
+        object_id: format!("0198f0e3-{}-7000-8000-000000000001", if actor == object { 1111 } else { 2222 }),
         object: object.to_owned(),
         detail,
     }
