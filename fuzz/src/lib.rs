@@ -3,6 +3,7 @@
 use nave_core::hub::config::HubConfig;
 use nave_core::hub::edge;
 use nave_core::hub::identity::TlsIdentity;
+use nave_core::hub::people::oidc::{Answer, Callback, Claims, NameTemplate};
 use nave_core::node::AllowRule;
 use nave_link::access_key::AccessKey;
 use nave_link::address::{HubUrl, NodeTarget};
@@ -41,6 +42,14 @@ pub const TARGETS: &[Target] = &[
     ] },
     Target { name: "config", run: config, seeds: &[b"listen = [\"[::]:3101\"]\n[nodes]\nheartbeat = \"10s\"\n[[listener]]\naddress = \"[::1]:1\"\nproxy_from = [\"192.0.2.0/24\"]\n"] },
     Target { name: "proxy_header", run: proxy_header, seeds: &[b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x09\xc0\x00\x02\x01\xc7\x38\x01\xbb"] },
+    Target { name: "oidc_callback", run: oidc_callback, seeds: &[
+        b"code=c0de&state=abc&iss=https%3A%2F%2Fid.example.org&session_state=x",
+        b"error=access_denied&error_description=no+thanks&state=abc",
+    ] },
+    Target { name: "oidc_claims", run: oidc_claims, seeds: &[
+        br#"{"sub":"1","email":"ada@example.org","email_verified":true,"name":"Ada","groups":["hub-admins"],"realm":{"roles":"staff"}}"#,
+        b"{given_name} {family_name}",
+    ] },
     Target { name: "certificate", run: certificate, seeds: &[b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"] },
 ];
 
@@ -114,4 +123,49 @@ fn proxy_header(bytes: &[u8]) {
 
 fn certificate(bytes: &[u8]) {
     let _ = TlsIdentity::inspect(bytes);
+}
+
+fn oidc_callback(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    if let Ok(callback) = Callback::parse(text)
+        && let Answer::Code(code) = &callback.answer
+    {
+        use secrecy::ExposeSecret as _;
+        assert!(!code.expose_secret().is_empty() && !callback.state.expose_secret().is_empty());
+    }
+}
+
+/// The rules by which the claims are read.
+const PROVIDERS: &str = r#"
+[people.oidc.rules]
+issuer = "https://id.example.org"
+client_id = "nave"
+name = "{given_name} {family_name} ({realm.unit})"
+roles = [{ claim = "groups", value = "hub-admins", role = "admin" }, { claim = "realm.roles", value = "staff", role = "viewer" }]
+[people.oidc.trusting]
+issuer = "https://id.example.org"
+client_id = "nave"
+email_claim = "upn"
+require_verified_email = false
+default_role = "viewer"
+"#;
+
+fn oidc_claims(bytes: &[u8]) {
+    if let Some(Ok(template)) = text(bytes).map(str::parse::<NameTemplate>) {
+        assert_eq!(template.to_string().parse(), Ok(template), "a template survives its text");
+    }
+    let Ok(claims) = Claims::parse(bytes) else { return };
+    let config = HubConfig::parse(PROVIDERS).expect("a constant configuration");
+    for provider in config.people.oidc.values() {
+        match provider.who(&claims) {
+            Ok(who) => {
+                assert!(
+                    !who.name.trim().is_empty() && who.name.chars().count() <= 100,
+                    "everybody has a name"
+                );
+                assert!(who.email.contains('@') && !who.subject.is_empty(), "nobody is without an address");
+            }
+            Err(error) => drop(error.chain()),
+        }
+    }
 }
