@@ -11,6 +11,7 @@ use nave_core::hub::edge;
 use nave_core::hub::identity::TlsIdentity;
 use nave_core::hub::mail::smtp;
 use nave_core::hub::mail::wire::{self, Wire};
+use nave_core::hub::people::oidc::{Answer, Callback, Claims, NameTemplate};
 use nave_core::node::AllowRule;
 use nave_link::access_key::AccessKey;
 use nave_link::address::{HubUrl, NodeTarget};
@@ -53,6 +54,13 @@ pub const TARGETS: &[Target] = &[
         b"220 smtp\r\n250-smtp\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n235 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n221 bye\r\n",
         b"220 smtp\r\n250-smtp\r\n250 STARTTLS\r\n220 go\r\n",
         b"220 smtp\r\n250 AUTH LOGIN\r\n334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n535-5.7.8 no\r\n535 5.7.8 no\r\n",
+    Target { name: "oidc_callback", run: oidc_callback, seeds: &[
+        b"code=c0de&state=abc&iss=https%3A%2F%2Fid.example.org&session_state=x",
+        b"error=access_denied&error_description=no+thanks&state=abc",
+    ] },
+    Target { name: "oidc_claims", run: oidc_claims, seeds: &[
+        br#"{"sub":"1","email":"ada@example.org","email_verified":true,"name":"Ada","groups":["hub-admins"],"realm":{"roles":"staff"}}"#,
+        b"{given_name} {family_name}",
     ] },
     Target { name: "certificate", run: certificate, seeds: &[b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"] },
 ];
@@ -146,4 +154,49 @@ fn mail_server(bytes: &[u8]) {
 
 fn certificate(bytes: &[u8]) {
     let _ = TlsIdentity::inspect(bytes);
+}
+
+fn oidc_callback(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    if let Ok(callback) = Callback::parse(text)
+        && let Answer::Code(code) = &callback.answer
+    {
+        use secrecy::ExposeSecret as _;
+        assert!(!code.expose_secret().is_empty() && !callback.state.expose_secret().is_empty());
+    }
+}
+
+/// The rules by which the claims are read.
+const PROVIDERS: &str = r#"
+[people.oidc.rules]
+issuer = "https://id.example.org"
+client_id = "nave"
+name = "{given_name} {family_name} ({realm.unit})"
+roles = [{ claim = "groups", value = "hub-admins", role = "admin" }, { claim = "realm.roles", value = "staff", role = "viewer" }]
+[people.oidc.trusting]
+issuer = "https://id.example.org"
+client_id = "nave"
+email_claim = "upn"
+require_verified_email = false
+default_role = "viewer"
+"#;
+
+fn oidc_claims(bytes: &[u8]) {
+    if let Some(Ok(template)) = text(bytes).map(str::parse::<NameTemplate>) {
+        assert_eq!(template.to_string().parse(), Ok(template), "a template survives its text");
+    }
+    let Ok(claims) = Claims::parse(bytes) else { return };
+    let config = HubConfig::parse(PROVIDERS).expect("a constant configuration");
+    for provider in config.people.oidc.values() {
+        match provider.who(&claims) {
+            Ok(who) => {
+                assert!(
+                    !who.name.trim().is_empty() && who.name.chars().count() <= 100,
+                    "everybody has a name"
+                );
+                assert!(who.email.contains('@') && !who.subject.is_empty(), "nobody is without an address");
+            }
+            Err(error) => drop(error.chain()),
+        }
+    }
 }

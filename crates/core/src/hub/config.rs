@@ -425,6 +425,13 @@ mod tests {
         let set = |value: &toml::Value| value.as_table().map_or(1, toml::map::Map::len);
         assert_eq!(set(&everything["tls"]), 4, "a setting of [tls] is missing on the page");
         assert_eq!(set(&everything["mail"]), 7, "a setting of [mail] is missing on the page");
+        let provider = &everything["people"]["oidc"]["example"];
+        assert_eq!(set(provider), 12, "a setting of [people.oidc.NAME] is missing on the page");
+        assert_eq!(
+            set(&provider["roles"][0]),
+            4,
+            "a setting of [[people.oidc.NAME.roles]] is missing on the page"
+        );
         assert_eq!(set(&everything["limits"]), 5, "a setting of [limits] is missing on the page");
     }
 
