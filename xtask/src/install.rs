@@ -1,12 +1,12 @@
-//! Installs what the tests need beside the compiler, from the system's packages, with cargo and with pip, and says
+//! Installs what the tests need beside the compiler, from the system's packages, with pip, npm and cargo, and says
 //! what. What is there already is left alone.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, bail};
 
-use crate::cargo::{cargo, program, read, run, target};
-use crate::need::{Need, PYTHON, find_program};
+use crate::cargo::{cargo, program, read, root, run, target};
+use crate::need::{Need, PYTHON, find_program, node_packages};
 
 /// A program that cargo installs.
 pub(crate) struct CargoTool {
@@ -34,8 +34,10 @@ const PYTHON_PACKAGES: &[PythonPackage] = &[
 pub(crate) fn everything(needs: &[Need]) -> anyhow::Result<()> {
     let missing: Vec<&Need> =
         needs.iter().filter(|need| !need.apt.is_empty() && need.present().is_err()).collect();
-    system_packages(&missing)?;
+    let lacking = missing.iter().copied().filter(|need| need.present_from_system().is_err());
+    system_packages(&lacking.collect::<Vec<_>>())?;
     python_packages()?;
+    npm_packages(needs)?;
     for need in missing {
         if let Err(why) = need.present() {
             bail!("{} is still missing after installing {}: {why}", need.name, need.apt.join(" "));
@@ -89,6 +91,30 @@ fn python_packages() -> anyhow::Result<()> {
     run(program(&python)
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
         .args(wanted))
+}
+
+/// Installs exactly what the lock file in `crates/testkit/node` says. A test that wants another package adds it there,
+/// with `npm install --package-lock-only NAME`, and names it in its row of needs.
+fn npm_packages(needs: &[Need]) -> anyhow::Result<()> {
+    let (from, to) = (
+        root().join("crates/testkit/node"),
+        node_packages().context("cargo's build folder cannot be found")?,
+    );
+    let same = |name: &str| std::fs::read(from.join(name)).ok() == std::fs::read(to.join(name)).ok();
+    let missing = needs.iter().find_map(|need| need.present_from_npm().err());
+    if missing.is_none() && same("package-lock.json") {
+        return Ok(());
+    }
+    println!("installing with npm: {}", missing.as_deref().unwrap_or("the lock file changed"));
+    std::fs::create_dir_all(&to)?;
+    for name in ["package.json", "package-lock.json", ".npmrc"] {
+        std::fs::copy(from.join(name), to.join(name)).with_context(|| format!("copying {name}"))?;
+    }
+    run(program("npm").arg("ci").current_dir(&to))?;
+    match needs.iter().find_map(|need| need.present_from_npm().err()) {
+        Some(why) => bail!("after `npm ci`: {why}"),
+        None => Ok(()),
+    }
 }
 
 fn as_root(words: &[&str]) -> anyhow::Result<std::process::Command> {

@@ -1,6 +1,6 @@
 //! What Nave's own tests stand on: hubs and nodes in this process, hosts in networks of their own, a machine with
-//! systemd, a browser, PostgreSQL and mail servers, a test fleet, and whether the machine has what they need. Nothing here is part of the
-//! product; a test that needs one tool asks [`need()`] for it first.
+//! systemd, a browser, PostgreSQL and mail servers, a provider of sign-in, a test fleet, and whether the machine has what
+//! they need. Nothing here is part of the product; a test that needs one tool asks [`need()`] for it first.
 
 pub mod browser;
 pub mod echo;
@@ -10,6 +10,7 @@ pub mod need;
 pub mod net;
 pub mod node;
 pub mod nspawn;
+pub mod oidc;
 pub mod person;
 pub mod postgres;
 pub mod smtp;

@@ -5,9 +5,9 @@ mod table;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-pub use self::table::{NEEDS, Need, axe, find_program, packages, postgres_programs, python};
+pub use self::table::{NEEDS, Need, find_program, node_packages, packages, postgres_programs, python};
 
 /// Whether a test that needs `name` can run. Prints a `SKIP` line where the answer is no, and notes the
 /// test's name in the file that `NAVE_TEST_SKIPPED` names.
@@ -30,6 +30,12 @@ pub fn need(name: &str) -> bool {
         }
         Err(why) => panic!("{why}"),
     }
+}
+
+/// The script of axe-core, where npm left it.
+pub fn axe() -> Option<PathBuf> {
+    let script = node_packages()?.join("node_modules/axe-core/axe.min.js");
+    script.is_file().then_some(script)
 }
 
 fn decide(

@@ -5,6 +5,7 @@ pub mod assets;
 pub mod error;
 pub mod form;
 pub mod page;
+mod pages;
 pub mod shell;
 pub mod ui;
 pub mod views;
@@ -15,5 +16,13 @@ use nave_core::hub::http::Routes;
 
 /// Every page of the console.
 pub fn routes() -> Routes {
-    Routes::default()
+    [
+        pages::nodes::routes,
+        pages::streams::routes,
+        pages::people::routes,
+        pages::audit::routes,
+        pages::status::routes,
+    ]
+    .into_iter()
+    .fold(Routes::default(), |routes, pages| pages(routes))
 }

@@ -144,6 +144,11 @@ impl Shell {
         at.map_or(Ago::Never(never), |at| Ago::At(self.ago(&at)))
     }
 
+    /// A time to the second.
+    pub fn exact(&self, at: &OffsetDateTime) -> String {
+        words::exact(*at)
+    }
+
     /// The letters by which whoever is signed in is drawn.
     pub fn initials(&self) -> String {
         self.person.as_ref().map(|person| words::initials(&person.name)).unwrap_or_default()

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::HeaderValue;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use nave_core::hub::context::Hub;
 use nave_core::hub::http::cookie;
 use nave_core::hub::op::{Actor, Op};
@@ -28,6 +28,8 @@ pub struct Visitor {
     pub form_token: String,
     /// Whether the request comes from htmx, which wants a fragment.
     pub fragment: bool,
+    /// The request's headers: colours and messages come in cookies.
+    pub headers: HeaderMap,
 }
 
 /// Why there is no visitor: nobody is signed in, or the hub could not find out.
@@ -78,7 +80,8 @@ impl FromRequestParts<Arc<Hub>> for Visitor {
             let next = if parts.method.is_safe() { back(parts) } else { "/".to_owned() };
             return Err(NoVisitor::SignIn { next, fragment });
         };
-        Ok(Self { op, form_token: secret.derive(FORM).to_string(), fragment })
+        let headers = parts.headers.clone();
+        Ok(Self { op, form_token: secret.derive(FORM).to_string(), fragment, headers })
     }
 }
 
@@ -91,6 +94,8 @@ pub struct Arrival {
     pub found: Option<(Secret, Found)>,
     /// Where the browser is and what it calls itself.
     pub browser: Browser,
+    /// The request's headers.
+    pub headers: HeaderMap,
 }
 
 impl Arrival {
@@ -121,7 +126,7 @@ impl FromRequestParts<Arc<Hub>> for Arrival {
         };
         let agent = parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
         let browser = Browser { address: op.source, agent: agent.unwrap_or_default().to_owned() };
-        Ok(Self { op, found, browser })
+        Ok(Self { op, found, browser, headers: parts.headers.clone() })
     }
 }
 

@@ -44,9 +44,40 @@ pub fn day(at: OffsetDateTime) -> String {
     at.to_offset(time::UtcOffset::UTC).format(DAY).unwrap_or_default()
 }
 
+/// A number of things; templates hand over references.
+pub trait Count {
+    /// The number.
+    fn get(self) -> u64;
+}
+
+impl Count for u64 {
+    fn get(self) -> u64 {
+        self
+    }
+}
+
+impl Count for u32 {
+    fn get(self) -> u64 {
+        self.into()
+    }
+}
+
+impl Count for usize {
+    fn get(self) -> u64 {
+        self as u64
+    }
+}
+
+impl<T: Count + Copy> Count for &T {
+    fn get(self) -> u64 {
+        (*self).get()
+    }
+}
+
 /// Bytes, by powers of a thousand: `1.5 MB`.
-pub fn bytes(count: u64) -> String {
+pub fn bytes(count: impl Count) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    let count = count.get();
     if count < 1000 {
         return format!("{count} B");
     }
@@ -63,8 +94,8 @@ pub fn bytes(count: u64) -> String {
 }
 
 /// A number with its thousands parted: `3,000`.
-pub fn number(count: u64) -> String {
-    let digits = count.to_string();
+pub fn number(count: impl Count) -> String {
+    let digits = count.get().to_string();
     let mut parted = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
@@ -76,8 +107,9 @@ pub fn number(count: u64) -> String {
 }
 
 /// A number of things: `1 node`, `3,000 nodes`.
-pub fn count(count: usize, one: &str, many: &str) -> String {
-    format!("{} {}", number(count as u64), if count == 1 { one } else { many })
+pub fn count(count: impl Count, one: &str, many: &str) -> String {
+    let count = count.get();
+    format!("{} {}", number(count), if count == 1 { one } else { many })
 }
 
 /// A problem as a sentence: with a capital at its front and a full stop at its end.
@@ -131,11 +163,15 @@ mod tests {
 
     #[test]
     fn bytes_and_numbers_stay_short() {
-        let told = [0, 999, 1000, 1_550_000, 99_999, 100_000, 999_999, u64::MAX].map(bytes);
+        let told =
+            [0, 999, 1000, 1_550_000, 99_999, 100_000, 999_999, u64::MAX].map(|count: u64| bytes(count));
         assert_eq!(told, ["0 B", "999 B", "1.0 kB", "1.5 MB", "99.9 kB", "100 kB", "999 kB", "18.4 EB"]);
-        assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(
-            (count(1, "node", "nodes"), count(0, "node", "nodes")),
+            [0, 999, 1000, 1_234_567].map(|count: u64| number(count)),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            (count(1_u64, "node", "nodes"), count(0_u64, "node", "nodes")),
             ("1 node".into(), "0 nodes".into())
         );
     }

@@ -111,14 +111,6 @@ CREATE TABLE person_identities (
     PRIMARY KEY (issuer, subject)
 );
 
--- Sign-ins that are under way at a provider.
-CREATE TABLE provider_sign_ins (
-    state_hash TEXT PRIMARY KEY,
-    provider   TEXT NOT NULL,
-    sealed     TEXT NOT NULL,
-    expires_at BIGINT NOT NULL
-);
-
 -- A person's own device is a node that acts for that person.
 ALTER TABLE nodes ADD COLUMN person_id TEXT REFERENCES people (id);
 CREATE INDEX nodes_person ON nodes (person_id) WHERE person_id IS NOT NULL;

@@ -160,6 +160,7 @@ impl HubConfig {
                 "tls.cert and tls.key belong together: name both files or neither".to_owned(),
             ));
         }
+        self.people.check().map_err(ConfigError)?;
         if let Some(mail) = &self.mail {
             mail.check().map_err(ConfigError)?;
         }

@@ -131,6 +131,9 @@ pub fn core_jobs() -> Vec<Job> {
             let forgotten = super::people::sessions::forget_ended(&op, &hub).await?;
             Ok(format!("{forgotten} sessions, tokens and links forgotten"))
         }),
+        Job::new("sessions.ask_providers", Duration::from_mins(5), None, |hub| async move {
+            super::people::providers::refresh_all(&hub.op("sessions.ask_providers"), &hub).await
+        }),
         Job::new("events.forget_old", Duration::from_hours(6), None, |hub| async move {
             let op = hub.op("events.forget_old");
             let before = hub.clock.now() - hub.settings.keep_events;

@@ -23,6 +23,8 @@ use super::job;
 use super::mail::{MailError, MailServer};
 use super::nodes::Presence;
 use super::people::People;
+use super::people::oidc::SetupError;
+use super::people::providers::Providers;
 use super::seal::{MasterFile, SealError, Sealer};
 use super::store::{DatabaseUrl, MigrationSet, Store};
 use super::streams::Streams;
@@ -65,6 +67,9 @@ pub enum StartError {
     /// A file that the settings of mail name.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// A file that the settings of a provider of sign-in name.
+    #[error(transparent)]
+    Provider(#[from] SetupError),
     /// Its own socket.
     #[error(transparent)]
     Local(#[from] edge::local::LocalError),
@@ -142,6 +147,7 @@ impl HubSetup {
             identities.set(&identity.name, Arc::clone(&identity.certified)).map_err(StartError::Tls)?;
         }
 
+        let providers = Providers::new(&self.config.people.oidc)?;
         let store = open_store(&self.folder, &self.config, &self.fleets, &self.clock).await?;
         let sealer = Sealer::open(&store, master, &self.random, &self.clock).await?;
         let hub = Arc::new(Hub {
@@ -157,7 +163,7 @@ impl HubSetup {
             bus: LocalBus::new(),
             presence: Presence::default(),
             streams: Streams::default(),
-            people: People::new(self.config.people.settings(), &self.clock),
+            people: People::new(self.config.people.settings(), providers, &self.clock),
             wrong_keys: Throttle::new(self.clock),
             metrics: super::metrics::Metrics::default(),
             metrics_token: self.config.metrics.token_file.clone(),

@@ -3,9 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::access::{Action, Roles};
 use super::context::Hub;
 use super::{event, job, mail, nodes};
 use crate::api::{Check, Verdict};
+
+/// Reading what the hub is and how it is.
+pub const READ: Action = Action::new("hub.read", Roles::ANY);
 
 /// A certificate that ends sooner is worth a look.
 const EXPIRY_WARNING: Duration = Duration::from_hours(720);

@@ -9,6 +9,7 @@ mod between;
 mod identity;
 mod mail;
 mod nodes;
+mod oidc;
 mod openapi;
 mod operations;
 mod people;

@@ -14,6 +14,8 @@ pub struct Need {
     pub purpose: &'static str,
     /// The Debian packages that bring it; none where it is made here.
     pub apt: &'static [&'static str],
+    /// The npm packages that must be among those of `crates/testkit/node`.
+    npm: &'static [&'static str],
     /// The programs that must be on the path.
     programs: &'static [&'static str],
     /// What must hold besides; the error says what is wrong.
@@ -26,6 +28,7 @@ pub const NEEDS: &[Need] = &[
         name: "netns",
         purpose: "hosts as network namespaces, each behind a NAT of its own",
         apt: &["hostname", "iproute2", "nftables", "util-linux"],
+        npm: &[],
         programs: &["ip", "tc", "nft", "unshare", "hostname"],
         check: may_add_network,
     },
@@ -33,6 +36,7 @@ pub const NEEDS: &[Need] = &[
         name: "postgres",
         purpose: "the store's contract on PostgreSQL",
         apt: &["postgresql"],
+        npm: &[],
         programs: &["setpriv"],
         check: has_initdb,
     },
@@ -40,6 +44,7 @@ pub const NEEDS: &[Need] = &[
         name: "mount",
         purpose: "file systems that are full or read-only",
         apt: &["mount"],
+        npm: &[],
         programs: &["mount", "umount"],
         check: is_root,
     },
@@ -47,6 +52,7 @@ pub const NEEDS: &[Need] = &[
         name: "openssl",
         purpose: "certificates and TLS as OpenSSL sees them",
         apt: &["openssl"],
+        npm: &[],
         programs: &["openssl"],
         check: nothing_else,
     },
@@ -54,6 +60,7 @@ pub const NEEDS: &[Need] = &[
         name: "curl",
         purpose: "HTTPS as curl speaks it",
         apt: &["curl"],
+        npm: &[],
         programs: &["curl"],
         check: nothing_else,
     },
@@ -61,6 +68,7 @@ pub const NEEDS: &[Need] = &[
         name: "socat",
         purpose: "plain TCP services and clients",
         apt: &["socat"],
+        npm: &[],
         programs: &["socat"],
         check: nothing_else,
     },
@@ -68,6 +76,7 @@ pub const NEEDS: &[Need] = &[
         name: "python",
         purpose: "TLS as Python's ssl module checks it, and a small HTTP server",
         apt: &["python3"],
+        npm: &[],
         programs: &["python3"],
         check: nothing_else,
     },
@@ -75,6 +84,7 @@ pub const NEEDS: &[Need] = &[
         name: "smtp",
         purpose: "a mail server that shows what it took",
         apt: &["python3", "python3-venv"],
+        npm: &[],
         programs: &["python3"],
         check: || has_python("aiosmtpd"),
     },
@@ -89,6 +99,7 @@ pub const NEEDS: &[Need] = &[
         name: "systemd",
         purpose: "systemd's own checks of the units",
         apt: &["systemd"],
+        npm: &[],
         programs: &["systemd-analyze"],
         check: nothing_else,
     },
@@ -96,6 +107,7 @@ pub const NEEDS: &[Need] = &[
         name: "nspawn",
         purpose: "a booted Debian with a running systemd, to install the package in",
         apt: &["dpkg", "mmdebstrap", "systemd-container", "util-linux"],
+        npm: &[],
         programs: &["systemd-nspawn", "mmdebstrap", "nsenter", "setpriv", "dpkg-deb"],
         check: is_root,
     },
@@ -103,6 +115,7 @@ pub const NEEDS: &[Need] = &[
         name: "chromium",
         purpose: "the console as a browser shows it, and as people see it",
         apt: &["chromium", "chromium-driver", "fonts-inter", "fonts-jetbrains-mono"],
+        npm: &[],
         programs: &["chromium", "chromedriver"],
         check: nothing_else,
     },
@@ -110,13 +123,23 @@ pub const NEEDS: &[Need] = &[
         name: "axe",
         purpose: "what keeps people from using a page, as axe-core finds it",
         apt: &[],
+        npm: &["axe-core"],
         programs: &[],
-        check: has_axe,
+        check: nothing_else,
+    },
+    Need {
+        name: "oidc",
+        purpose: "a real provider of sign-in by OpenID Connect",
+        apt: &["nodejs", "npm"],
+        npm: &["jose", "oidc-provider"],
+        programs: &["node", "npm"],
+        check: has_node,
     },
     Need {
         name: "package",
         purpose: "our own Debian package, which `cargo xtask package` makes",
         apt: &[],
+        npm: &[],
         programs: &[],
         check: has_package,
     },
@@ -125,12 +148,30 @@ pub const NEEDS: &[Need] = &[
 impl Need {
     /// Whether the machine has it; the error says what is missing.
     pub fn present(&self) -> Result<(), String> {
+        self.present_from_system()?;
+        self.present_from_npm()
+    }
+
+    /// As [`Need::present`], for what the system's packages bring.
+    pub fn present_from_system(&self) -> Result<(), String> {
         for program in self.programs {
             if find_program(program).is_none() {
                 return Err(format!("there is no `{program}` on the path"));
             }
         }
         (self.check)()
+    }
+
+    /// As [`Need::present`], for what npm brings.
+    pub fn present_from_npm(&self) -> Result<(), String> {
+        if self.npm.is_empty() {
+            return Ok(());
+        }
+        let packages = node_packages().ok_or("this program does not run where cargo built it")?;
+        match self.npm.iter().find(|name| !packages.join("node_modules").join(name).is_dir()) {
+            Some(name) => Err(format!("there is no npm package `{name}` in {}", packages.display())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -202,23 +243,27 @@ fn has_package() -> Result<(), String> {
     }
 }
 
-fn has_axe() -> Result<(), String> {
-    match axe() {
-        Some(_) => Ok(()),
-        None => Err("there is no axe-core below target/node".to_owned()),
-    }
-}
-
-/// The script of axe-core, where npm left it: below the folder that cargo builds in.
-pub fn axe() -> Option<PathBuf> {
-    let script = build_folder()?.join("node/node_modules/axe-core/axe.min.js");
-    script.is_file().then_some(script)
-}
-
 /// The folder that `cargo xtask package` leaves its work in, if it did, below the one that cargo builds in.
 pub fn packages() -> Option<PathBuf> {
     let folder = build_folder()?.join("package");
     folder.join("nave").is_file().then_some(folder)
+}
+
+/// The folder that npm's packages are installed in; their own folder in it is `node_modules`.
+pub fn node_packages() -> Option<PathBuf> {
+    Some(build_folder()?.join("node"))
+}
+
+/// Debian 12's is too old.
+fn has_node() -> Result<(), String> {
+    let answer = Command::new("node")
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|why| format!("node could not be started: {why}"))?;
+    let version = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+    let major = version.strip_prefix('v').and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    if major >= Some(20) { Ok(()) } else { Err(format!("Node.js is {version:?}, and 20 is the least")) }
 }
 
 fn is_root() -> Result<(), String> {

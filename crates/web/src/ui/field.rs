@@ -106,10 +106,9 @@ impl<'a> Field<'a> {
 
     /// One of several values, each with its words.
     #[must_use]
-    pub fn one_of<V: Display, W: Display>(mut self, choices: &[(V, W)]) -> Self {
-        self.shape = Shape::Choice(
-            choices.iter().map(|(value, words)| (value.to_string(), words.to_string())).collect(),
-        );
+    pub fn one_of<V: Display, W: Display>(mut self, choices: impl IntoIterator<Item = (V, W)>) -> Self {
+        let choices = choices.into_iter().map(|(value, words)| (value.to_string(), words.to_string()));
+        self.shape = Shape::Choice(choices.collect());
         self
     }
 

@@ -11,28 +11,50 @@ pub const NAME: &str = "__Host-nave";
 /// The most of a `Cookie` header that is looked at.
 const LONGEST: usize = 8 << 10;
 
+/// The ticket of whoever is at a provider of sign-in. It comes back with the browser from another site, which `Lax` allows.
+pub const TICKET: &str = "__Host-nave-ticket";
+
 /// The secret in a request's session cookie. One that comes twice is not believed.
 pub fn session(headers: &HeaderMap) -> Option<Secret> {
+    value(headers, NAME)?.parse().ok()
+}
+
+/// The ticket in a request's cookie.
+pub fn ticket(headers: &HeaderMap) -> Option<&str> {
+    value(headers, TICKET)
+}
+
+fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut found = None;
     for header in headers.get_all(header::COOKIE) {
         let text = header.to_str().ok().filter(|text| text.len() <= LONGEST)?;
         for pair in text.split(';') {
-            let Some((NAME, value)) = pair.trim().split_once('=') else { continue };
-            if found.is_some() {
+            let Some((_, value)) = pair.trim().split_once('=').filter(|(key, _)| *key == name) else {
+                continue;
+            };
+            if found.replace(value).is_some() {
                 return None;
             }
-            found = Some(value.parse::<Secret>().ok()?);
         }
     }
     found
 }
 
+const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
+
 /// The header that gives a browser its session; without a secret, that takes it.
 pub fn set(secret: Option<&Secret>) -> String {
-    let attributes = "Path=/; Secure; HttpOnly; SameSite=Lax";
     match secret {
-        Some(secret) => format!("{NAME}={}; {attributes}", secret.reveal().as_str()),
-        None => format!("{NAME}=; Max-Age=0; {attributes}"),
+        Some(secret) => format!("{NAME}={}; {ATTRIBUTES}", secret.reveal().as_str()),
+        None => format!("{NAME}=; Max-Age=0; {ATTRIBUTES}"),
+    }
+}
+
+/// The header that gives a browser its ticket; without one, that takes it.
+pub fn set_ticket(ticket: Option<&str>) -> String {
+    match ticket {
+        Some(ticket) => format!("{TICKET}={ticket}; {ATTRIBUTES}"),
+        None => format!("{TICKET}=; Max-Age=0; {ATTRIBUTES}"),
     }
 }
 

@@ -82,6 +82,20 @@ async fn by_cookie(parts: &Parts, hub: &Hub, source: Option<IpAddr>) -> Result<A
     Ok(Actor::Person(person))
 }
 
+/// An operation of somebody whom the hub does not know yet, whatever it shows: the key of a device that waits to be let
+/// in is nobody's.
+pub struct Stranger(pub Op);
+
+impl FromRequestParts<Arc<Hub>> for Stranger {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self> {
+        let source = parts.extensions.get::<Connection>().map(|connection| connection.peer.ip());
+        let request = parts.extensions.get::<RequestId>().copied().unwrap_or_default();
+        Ok(Self(Op { actor: Actor::Anonymous, source, request, clock: hub.clock.clone() }))
+    }
+}
+
 /// The device's key that a request proves on its connection, whether or not the hub knows it.
 pub struct ProvedKey(pub PublicKey);
 

@@ -36,7 +36,6 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         "api_tokens",
         "access_requests",
         "person_identities",
-        "provider_sign_ins",
         "nodes",
         "node_roles",
         "invites",

@@ -1,9 +1,11 @@
 //! What can be set about people.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::oidc::OidcTable;
 use crate::hub::config::Period;
 
 /// `[people]`
@@ -20,6 +22,8 @@ pub struct PeopleTable {
     pub invitation: Option<Period>,
     /// Whether those who have no account may ask for one on the sign-in page.
     pub access_requests: Option<bool>,
+    /// Providers of sign-in, by name.
+    pub oidc: BTreeMap<String, OidcTable>,
 }
 
 /// Whether a second factor is needed.
@@ -54,6 +58,11 @@ impl Default for PeopleSettings {
 }
 
 impl PeopleTable {
+    /// What cannot be said by the types; the error names the key.
+    pub fn check(&self) -> Result<(), String> {
+        self.oidc.iter().try_for_each(|(name, table)| table.check(name))
+    }
+
     /// With every default filled in.
     pub fn settings(&self) -> PeopleSettings {
         let or = |period: &Option<Period>, default| period.map_or(default, |period| period.0);

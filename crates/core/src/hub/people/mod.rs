@@ -4,7 +4,9 @@
 pub mod config;
 pub mod devices;
 pub mod links;
+pub mod oidc;
 pub mod password;
+pub mod providers;
 pub mod requests;
 pub mod second_factor;
 pub mod secret;
@@ -55,6 +57,8 @@ const MOST_ROLES: usize = 100;
 pub struct People {
     /// What can be set.
     pub settings: PeopleSettings,
+    /// Where people can sign in besides here.
+    pub providers: providers::Providers,
     /// Hashes and checks passwords.
     pub passwords: password::Passwords,
     /// Wrong passwords and codes, by account.
@@ -65,9 +69,14 @@ pub struct People {
 
 impl People {
     /// Nobody has tried anything yet.
-    pub fn new(settings: PeopleSettings, clock: &crate::clock::Clock) -> Self {
+    pub fn new(
+        settings: PeopleSettings,
+        providers: providers::Providers,
+        clock: &crate::clock::Clock,
+    ) -> Self {
         Self {
             settings,
+            providers,
             passwords: password::Passwords::new(),
             wrong_names: throttle::Throttle::by_name(clock.clone()),
             asked: throttle::Throttle::new(clock.clone()),
@@ -259,7 +268,7 @@ pub(crate) async fn resolve_roles(
 }
 
 /// A hub that nobody can administer any more is a locked door.
-async fn keep_an_admin(act: &mut Act, row: &PersonRow) -> Result<()> {
+pub(crate) async fn keep_an_admin(act: &mut Act, row: &PersonRow) -> Result<()> {
     let was_admin = row.status == PersonStatus::Active && row.rights().is_admin();
     if was_admin && store::count_admins(act.connection()).await? == 0 {
         return Err(Error::Conflict(format!(

@@ -3,7 +3,10 @@
 //! `target/screenshots/gallery`, and nothing may keep people out or break the pages' policy.
 
 mod door;
+mod network;
+mod rest;
 mod serve;
+mod things;
 
 use std::path::PathBuf;
 
@@ -64,6 +67,8 @@ pub fn outside(title: &str) -> Shell {
 fn samples() -> Vec<Sample> {
     let mut samples = Vec::new();
     samples.extend(door::samples());
+    samples.extend(network::samples());
+    samples.extend(rest::samples());
     samples
 }
 

@@ -1,19 +1,17 @@
 //! Devices, and `/nave/v1/device-sign-ins`: how a command line comes to act for a person.
 
+use axum::Json;
 use axum::extract::State;
-use axum::{Extension, Json};
 
 use super::{Done, NOTHING_MORE, Shared};
 use crate::api::{Device, DeviceAsked, DevicePoll, DeviceRequest, DeviceStatus, DeviceView};
-use crate::hub::edge::Connection;
 use crate::hub::error::Result;
-use crate::hub::http::extract::ProvedKey;
+use crate::hub::http::extract::{ProvedKey, Stranger};
 use crate::hub::http::input::{Input, Path};
 use crate::hub::http::openapi::operation;
 use crate::hub::http::routes::{Access, Routes};
-use crate::hub::op::{Actor, Op};
+use crate::hub::op::Op;
 use crate::hub::people::{self, devices};
-use crate::id::RequestId;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -68,13 +66,10 @@ async fn revoke(op: Op, State(hub): Shared, Path(id): Path<String>) -> Done {
 )]
 async fn ask(
     ProvedKey(key): ProvedKey,
-    Extension(connection): Extension<Connection>,
-    Extension(request): Extension<RequestId>,
+    Stranger(op): Stranger,
     State(hub): Shared,
     Input(asked): Input<DeviceRequest>,
 ) -> Result<Json<DeviceAsked>> {
-    let source = Some(connection.peer.ip());
-    let op = Op { actor: Actor::Anonymous, source, request, clock: hub.clock.clone() };
     devices::ask(&op, &hub, key, &asked).await.map(Json)
 }
 
@@ -87,12 +82,15 @@ async fn ask(
     request_body = DevicePoll,
     responses(
         (status = 200, description = "How it stands", body = DeviceStatus),
-        (status = 401, description = "Credentials were sent, and are not good"),
         (status = 404, description = "No device asked with that code"),
         (status = 429, description = "Too many wrong codes from one address")
     )
 )]
-async fn poll(op: Op, State(hub): Shared, Input(poll): Input<DevicePoll>) -> Result<Json<DeviceStatus>> {
+async fn poll(
+    Stranger(op): Stranger,
+    State(hub): Shared,
+    Input(poll): Input<DevicePoll>,
+) -> Result<Json<DeviceStatus>> {
     devices::poll(&op, &hub, &poll.device_code).await.map(Json)
 }
 

@@ -7,21 +7,18 @@ use http::header;
 
 use super::{Shared, action};
 use crate::api::{Check, HubView, JobView};
-use crate::hub::access::{self, Action, Roles};
+use crate::hub::access;
 use crate::hub::error::Result;
 use crate::hub::http::openapi::{Document, operation};
 use crate::hub::http::routes::{Access, Routes};
 use crate::hub::op::Op;
 use crate::hub::{job, status};
 
-/// Reading what the hub is and how it is.
-pub const STATUS: Action = Action::new("hub.read", Roles::ANY);
-
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .operation(action(STATUS), operation!(show))
-        .operation(action(STATUS), operation!(checks))
-        .operation(action(STATUS), operation!(jobs))
+        .operation(action(status::READ), operation!(show))
+        .operation(action(status::READ), operation!(checks))
+        .operation(action(status::READ), operation!(jobs))
         .operation(Access::Open, operation!(describe))
 }
 
@@ -30,7 +27,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// Who it is, which program it runs and where it listens.
 #[utoipa::path(get, path = "/nave/v1/hub", responses((status = 200, description = "The hub", body = HubView)))]
 async fn show(op: Op, State(hub): Shared) -> Result<Json<HubView>> {
-    access::require(&op, STATUS)?;
+    access::require(&op, status::READ)?;
     Ok(Json(HubView {
         id: hub.key.public().digest().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -45,7 +42,7 @@ async fn show(op: Op, State(hub): Shared) -> Result<Json<HubView>> {
 /// Looks at everything that it can see of itself and its machine, now. What is not good comes with what to do.
 #[utoipa::path(get, path = "/nave/v1/checks", responses((status = 200, description = "What was seen", body = Vec<Check>)))]
 async fn checks(op: Op, State(hub): Shared) -> Result<Json<Vec<Check>>> {
-    access::require(&op, STATUS)?;
+    access::require(&op, status::READ)?;
     Ok(Json(status::running(&hub).await))
 }
 
@@ -54,7 +51,7 @@ async fn checks(op: Op, State(hub): Shared) -> Result<Json<Vec<Check>>> {
 /// What the hub does by itself, when it last did it, and what came of it.
 #[utoipa::path(get, path = "/nave/v1/jobs", responses((status = 200, description = "The jobs", body = Vec<JobView>)))]
 async fn jobs(op: Op, State(hub): Shared) -> Result<Json<Vec<JobView>>> {
-    access::require(&op, STATUS)?;
+    access::require(&op, status::READ)?;
     Ok(Json(job::list(&hub)))
 }
 

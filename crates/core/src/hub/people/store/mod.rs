@@ -115,6 +115,17 @@ pub async fn link_identity(
     Ok(())
 }
 
+/// Who the person is at a provider of sign-in.
+pub async fn subject_at(reader: &mut AnyConnection, issuer: &str, id: PersonId) -> Result<Option<String>> {
+    let subject =
+        sqlx::query_scalar("SELECT subject FROM person_identities WHERE issuer = $1 AND person_id = $2")
+            .bind(issuer)
+            .bind(id.to_string())
+            .fetch_optional(reader)
+            .await?;
+    Ok(subject)
+}
+
 /// Whether a provider of sign-in knows the person.
 pub async fn has_identity(reader: &mut AnyConnection, id: PersonId) -> Result<bool> {
     let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM person_identities WHERE person_id = $1")
@@ -318,9 +329,4 @@ pub async fn count_admins(reader: &mut AnyConnection) -> Result<i64> {
     .fetch_one(reader)
     .await?;
     Ok(count)
-}
-
-/// How many accounts there are, whatever they are.
-pub async fn count(reader: &mut AnyConnection) -> Result<i64> {
-    Ok(sqlx::query_scalar("SELECT COUNT(*) FROM people").fetch_one(reader).await?)
 }

@@ -75,9 +75,9 @@ pub async fn of_person(reader: &mut AnyConnection, person: PersonId) -> Result<V
     fetch(reader, tail, &person.to_string()).await
 }
 
-/// Those that a provider vouched for.
-pub async fn of_provider(reader: &mut AnyConnection, provider: &str) -> Result<Vec<SessionRow>> {
-    fetch(reader, "WHERE provider = $1 AND stage = 'done' ORDER BY id", provider).await
+/// Those that a provider vouches for.
+pub async fn vouched_for(reader: &mut AnyConnection) -> Result<Vec<SessionRow>> {
+    fetch(reader, "WHERE provider <> $1 AND stage = 'done' ORDER BY id", "").await
 }
 
 pub async fn insert(act: &mut Act, row: &SessionRow, secret_hash: &str) -> Result<()> {
