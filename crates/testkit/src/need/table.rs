@@ -92,6 +92,7 @@ pub const NEEDS: &[Need] = &[
         name: "schemathesis",
         purpose: "the API, tried by what its description says",
         apt: &["python3", "python3-venv"],
+        npm: &[],
         programs: &["python3"],
         check: || has_python("schemathesis"),
     },
