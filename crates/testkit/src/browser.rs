@@ -132,6 +132,12 @@ impl Browser {
         Ok(u32::try_from(height.as_u64().context("a height is a number")?)?)
     }
 
+    /// By how many pixels the page is wider than the screen.
+    pub async fn overflow(&self) -> anyhow::Result<i64> {
+        let script = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        self.client.execute(script, vec![]).await?.as_i64().context("a width is a number")
+    }
+
     /// Speaks the browser's own protocol.
     pub async fn devtools(&self, method: &str, params: &Value) -> anyhow::Result<Value> {
         let command = Own { path: "goog/cdp/execute", body: json!({ "cmd": method, "params": params }) };

@@ -1,4 +1,5 @@
 //! The console as browsers and people meet it.
 
 mod gallery;
+mod journey;
 mod provider;

@@ -122,6 +122,10 @@ async fn look(samples: Vec<Sample>) -> anyhow::Result<()> {
             browser.picture(&to).await?;
             browser.screen(width, height, colours).await?;
             let mut found = browser.complaints().await?;
+            let overflow = browser.overflow().await?;
+            if overflow > 0 {
+                found.push(format!("the page is {overflow} pixels wider than the screen"));
+            }
             if barriers {
                 found.extend(browser.barriers().await?);
             }
