@@ -19,16 +19,6 @@ pub struct HubView {
     pub listeners: Vec<String>,
 }
 
-/// The key by which the hub is known.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
-pub struct HubIdentity {
-    /// The digest of the key, as join tokens carry it.
-    pub id: String,
-    /// The key.
-    pub public_key: String,
-}
-
 /// How one thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
@@ -69,4 +59,14 @@ pub struct JobView {
     pub last_outcome: String,
     /// How often in a row it failed.
     pub failures: u32,
+}
+
+/// The hub's key, as it tells everybody.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct HubIdentity {
+    /// The key's digest, as join tokens carry it.
+    pub id: String,
+    /// The key.
+    pub public_key: String,
 }

@@ -96,5 +96,23 @@ pub struct NodeChange {
     pub roles: Option<Vec<String>>,
     /// All its labels from now on.
     #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(schema_with = labels))]
     pub labels: Option<BTreeMap<String, String>>,
+}
+
+/// What can be labels, which a derived description cannot say.
+#[cfg(feature = "hub")]
+fn labels() -> utoipa::openapi::schema::Object {
+    use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let value = text().max_length(Some(63)).pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]*$"));
+    let name = text().pattern(Some("^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"));
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .description(Some("All its labels from now on."))
+        .property_names(Some(name.build()))
+        .additional_properties(Some(Schema::Object(value.build())))
+        .max_properties(Some(32))
+        .build()
 }

@@ -18,6 +18,9 @@ use crate::hub::error::{Error, Result};
 /// The largest body of an API request, in bytes.
 pub(super) const MAX_BODY: usize = 256 << 10;
 
+/// Up to here every whole number is one that a float can be.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// No text that is stored holds it: PostgreSQL cannot keep it.
 const NUL: &str = "it holds the character NUL, which no text here may hold";
 
@@ -98,7 +101,9 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
         return Err(Error::invalid("body", NUL));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let input = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let input = serde_path_to_error::deserialize(&mut json)
+        .or_else(|error| in_whole_numbers(body).and_then(|value| T::deserialize(value).ok()).ok_or(error));
+    let input = input.map_err(|error| {
         let path = error.path().to_string();
         // What is not known yet of the path when reading ends is written as a question mark.
         let field = path.trim_end_matches(['.', '?']);
@@ -106,6 +111,27 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     })?;
     json.end().map_err(|error| Error::invalid("body", error.to_string()))?;
     Ok(input)
+}
+
+/// The document with 5 where it says 5.0, if it does: to JSON these are one number, and some libraries write no other.
+fn in_whole_numbers(body: &[u8]) -> Option<Value> {
+    #[expect(clippy::cast_possible_truncation, reason = "such a number has no fraction and is small enough")]
+    fn make_whole(value: &mut Value) -> bool {
+        match value {
+            Value::Number(number) => match number.as_f64() {
+                Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => {
+                    *value = Value::from(float as i64);
+                    true
+                }
+                _ => false,
+            },
+            Value::Array(values) => values.iter_mut().fold(false, |any, value| make_whole(value) | any),
+            Value::Object(fields) => fields.values_mut().fold(false, |any, value| make_whole(value) | any),
+            _ => false,
+        }
+    }
+    let mut value = serde_json::from_slice(body).ok()?;
+    make_whole(&mut value).then_some(value)
 }
 
 /// Whether a text in a JSON document holds the character NUL, which can only be written as an escape there.
@@ -201,6 +227,22 @@ mod tests {
         assert!(field == "nmaes" && words.contains("unknown field"), "{field}: {words}");
         for bad in ["", "{", "nothing", "{} {}", "\u{0}", "[1]"] {
             assert_eq!(problem(bad).0, "body", "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction() {
+        #[derive(Debug, Deserialize)]
+        struct Number {
+            n: u64,
+        }
+        let n = |body: &str| parse::<Number>(body.as_bytes()).map(|number| number.n).ok();
+        assert_eq!(
+            [n(r#"{"n": 5.0}"#), n(r#"{"n": 5e3}"#), n(r#"{"n": 5}"#)],
+            [Some(5), Some(5000), Some(5)]
+        );
+        for bad in [r#"{"n": 5.5}"#, r#"{"n": -5.0}"#, r#"{"n": 1e300}"#, r#"{"n": "5.0"}"#, r#"{"n": 5.0"#] {
+            assert_eq!(n(bad), None, "{bad}");
         }
     }
 

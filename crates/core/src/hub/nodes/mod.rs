@@ -258,7 +258,7 @@ fn check_roles(roles: &[String]) -> Result<()> {
 }
 
 fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
-    let fits = |text: &str| text.len() <= 63 && !text.chars().any(char::is_control);
+    let fits = |text: &str| text.chars().count() <= 63 && !text.chars().any(char::is_control);
     if labels.len() > 32 || !labels.iter().all(|(key, value)| is_name(key) && fits(value)) {
         return Err(Error::invalid(
             "labels",

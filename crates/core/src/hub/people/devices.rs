@@ -222,7 +222,7 @@ async fn find_waiting(op: &Op, hub: &Hub, user_code: &str) -> Result<DeviceRow> 
     let row = row.filter(|row| row.status == "waiting" && row.expires_at > op.clock.now());
     row.ok_or_else(|| {
         hub.wrong_keys.wrong(op.source);
-        Error::invalid("code", "no device waits with that code: look at it again, or start `nave login` anew")
+        Error::not_found("waiting device", user_code)
     })
 }
 

@@ -8,6 +8,7 @@ use utoipa::IntoParams;
 use super::{Done, NOTHING_MORE, Shared, action};
 use crate::api::{AcceptRequest, AccessRequest, AccessRequestStatus, NewAccessRequest, Noted, PersonLink};
 use crate::hub::error::Result;
+use crate::hub::http::extract::Stranger;
 use crate::hub::http::input::{Input, Path, Query};
 use crate::hub::http::openapi::operation;
 use crate::hub::http::routes::{Access, Routes};
@@ -31,12 +32,15 @@ pub(super) fn routes(routes: Routes) -> Routes {
     request_body = NewAccessRequest,
     responses(
         (status = 200, description = "It was noted", body = Noted),
-        (status = 401, description = "Credentials were sent, and are not good"),
         (status = 403, description = "This hub takes no such requests"),
         (status = 429, description = "Too many requests from one address")
     )
 )]
-async fn ask(op: Op, State(hub): Shared, Input(request): Input<NewAccessRequest>) -> Result<Json<Noted>> {
+async fn ask(
+    Stranger(op): Stranger,
+    State(hub): Shared,
+    Input(request): Input<NewAccessRequest>,
+) -> Result<Json<Noted>> {
     requests::ask(&op, &hub, &request).await.map(Json)
 }
 

@@ -1,8 +1,8 @@
 //! `/nave/v1/identity`: the hub proves its key to whoever does not know it yet.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use axum::{Extension, Json};
 use http::{HeaderMap, HeaderValue};
 use nave_link::dial::{HUB_KEY, NODE_KEY, PROOF};
 use nave_link::key::PublicKey;
@@ -16,35 +16,35 @@ use crate::hub::http::openapi::operation;
 use crate::hub::http::routes::{Access, Routes};
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.operation(Access::Open, operation!(prove))
+    routes.operation(Access::Open, operation!(identity))
 }
 
 /// Proves the hub's key.
 ///
-/// Tells the key; and to whoever names a key of its own, a signature over both keys and this connection, so that nobody
-/// in between can have answered.
+/// Tells the hub's key. If the header `Nave-Node-Key` names a key of the asker's own, the answer's headers `Nave-Hub-Key`
+/// and `Nave-Proof` hold the hub's signature over both keys and this connection.
 #[utoipa::path(
     get,
     path = "/nave/v1/identity",
-    params(("nave-node-key" = Option<String>, Header, description = "A public key of whoever asks.")),
-    responses((
-        status = 200,
-        description = "The hub's key",
-        body = HubIdentity,
-        headers(
-            ("nave-hub-key" = String, description = "The key, where a proof was asked for."),
-            ("nave-proof" = String, description = "The signature, where a proof was asked for.")
-        )
-    ))
+    params((
+        "nave-node-key" = Option<String>,
+        Header,
+        pattern = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$",
+        description = "The asker's public key."
+    )),
+    responses(
+        (status = 200, description = "The hub's key", body = HubIdentity),
+        (status = 400, description = "The header is no public key, or TLS 1.3 does not reach up to the hub")
+    )
 )]
-async fn prove(
+async fn identity(
     State(hub): Shared,
     connection: Option<Extension<Connection>>,
     headers: HeaderMap,
 ) -> Result<Response> {
     let key = hub.key.public();
     let body = HubIdentity { id: key.digest().to_string(), public_key: key.to_string() };
-    let mut response = Json(body).into_response();
+    let mut response = axum::Json(body).into_response();
     let Some(asked) = headers.get(NODE_KEY) else { return Ok(response) };
     let node: PublicKey = asked
         .to_str()

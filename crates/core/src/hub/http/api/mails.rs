@@ -24,7 +24,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 /// Lists mails.
 ///
-/// Those that failed, those that wait, those that were sent; never what stands in them.
+/// Those that failed, those that wait, those that were sent within a month; never what stands in them.
 #[utoipa::path(get, path = "/nave/v1/mails", responses((status = 200, description = "The mails", body = Vec<Mail>)))]
 async fn list(op: Op, State(hub): Shared) -> Result<Json<Vec<Mail>>> {
     mail::list(&op, &hub).await.map(Json)
@@ -43,15 +43,15 @@ async fn show(op: Op, State(hub): Shared, Path(mail): Path<String>) -> Result<Js
     mail::show(&op, &hub, &mail).await.map(Json)
 }
 
-/// Sends a test mail.
+/// Queues a test mail.
 ///
-/// It is queued like any other; what becomes of it is seen in the list.
+/// What becomes of it is seen in the list.
 #[utoipa::path(
     post,
     path = "/nave/v1/mails",
     request_body = MailTest,
     responses(
-        (status = 202, description = "It waits to be sent", body = Mail),
+        (status = 202, description = "It is queued", body = Mail),
         (status = 409, description = "Mail is not configured")
     )
 )]
@@ -62,13 +62,13 @@ async fn test(op: Op, State(hub): Shared, Input(test): Input<MailTest>) -> Resul
 
 /// Sends a mail again.
 ///
-/// One that failed, or one that waits, at once.
+/// One that failed, or one that waits at once.
 #[utoipa::path(
     post,
     path = "/nave/v1/mails/{mail}/retry",
     params(("mail" = String, Path, description = "Its id.")),
     responses(
-        (status = 204, description = "It is tried again"),
+        (status = 204, description = "It is queued again"),
         (status = 409, description = "It was sent already")
     )
 )]
@@ -78,7 +78,7 @@ async fn retry(op: Op, State(hub): Shared, Path(mail): Path<String>) -> Done {
 
 /// Forgets a mail.
 ///
-/// Sent or not; one that waits is not sent any more.
+/// Sent or not.
 #[utoipa::path(
     delete,
     path = "/nave/v1/mails/{mail}",

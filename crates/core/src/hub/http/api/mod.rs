@@ -29,19 +29,19 @@ use crate::hub::error::Result;
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .noun("hub", "What the hub is and how it is.", hub::routes)
-        .noun("identity", "How the hub proves who it is.", identity::routes)
+        .noun("identity", "The hub proves its key to whoever does not know it yet.", identity::routes)
         .noun("nodes", "Machines that joined, or were invited to.", nodes::routes)
         .noun("invites", "How nodes come in.", invites::routes)
         .noun("grants", "Who may open what, where.", grants::routes)
         .noun("streams", "Byte pipes between two nodes.", streams::routes)
         .noun("events", "The audit log: who did what, to what, from where, when.", events::routes)
         .noun("keys", "Access keys, for clients that know no other way; and the master key.", keys::routes)
+        .noun("mails", "What the hub mailed, and what became of it.", mails::routes)
         .noun("people", "Accounts, with roles in scopes.", people::routes)
         .noun("sessions", "Who is signed in in which browser.", sessions::routes)
         .noun("tokens", "API tokens: by them programs act for a person.", tokens::routes)
         .noun("devices", "Command lines that act for a person.", devices::routes)
         .noun("access-requests", "Who asks to be let in.", access_requests::routes)
-        .noun("mails", "What the hub mailed, and what became of it.", mails::routes)
 }
 
 type Shared = State<Arc<Hub>>;

@@ -44,13 +44,13 @@ async fn me(op: Op, State(hub): Shared) -> Result<Json<Me>> {
     Ok(Json(Me { kind: op.actor.kind().to_owned(), name: op.actor.name(), person, device }))
 }
 
-/// Makes the first administrator's link.
+/// Makes the link by which the first administrator comes in.
 ///
-/// In the place of the one that the hub printed when it started. There is none once somebody administers the hub.
+/// It takes the place of any before it, and is good once, for a day. There is none once somebody administers the hub.
 #[utoipa::path(
     post,
     path = "/nave/v1/setup-link",
-    responses((status = 200, description = "The link, told once", body = SetupLink))
+    responses((status = 200, description = "The link, if there is one", body = SetupLink))
 )]
 async fn setup_link(op: Op, State(hub): Shared) -> Result<Json<SetupLink>> {
     let link = links::setup(&op, &hub).await?.map(|link| link.to_string());
