@@ -107,6 +107,15 @@ impl Browser {
         Ok(Self { client, driver, _profile: profile })
     }
 
+    /// Gives it a cookie for an address.
+    pub async fn cookie(&self, url: &str, cookie: &str) -> anyhow::Result<()> {
+        let (name, value) = cookie.split_once('=').context("a cookie has a name and a value")?;
+        let asked = json!({ "url": url, "name": name, "value": value, "secure": true, "httpOnly": true, "path": "/" });
+        let set = self.devtools("Network.setCookie", &asked).await?;
+        ensure!(set["success"] == true, "the browser does not take the cookie {name}");
+        Ok(())
+    }
+
     /// What drives it.
     pub fn client(&self) -> &Client {
         &self.client

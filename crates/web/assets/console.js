@@ -237,6 +237,11 @@ class NaveLive extends HTMLElement {
       if (event.lastEventId) this.last = event.lastEventId;
       this.hear(event.data);
     });
+    // Whoever is not signed in any more is sent to sign in, and comes back here.
+    source.addEventListener("ended", () => {
+      source.close();
+      location.reload();
+    });
     source.addEventListener("error", () => {
       source.close();
       this.show("waiting", "Reconnecting");

@@ -3,3 +3,4 @@
 mod gallery;
 mod journey;
 mod provider;
+mod real;
