@@ -23,13 +23,25 @@ async fn signed_in(hub: &TestHub, person: &TestPerson) -> anyhow::Result<Browser
 
 /// The addresses of all pages, by the rows of the authorization table.
 fn pages(hub: &TestHub, person: &TestPerson) -> Vec<String> {
-    let own = ["/live", "/audit/{file}", "/nodes/invited/{invite}", "/oidc/begin/{provider}", "/{*path}", "/assets/{file}"];
+    let own = [
+        "/live",
+        "/audit/{file}",
+        "/nodes/invited/{invite}",
+        "/oidc/begin/{provider}",
+        "/{*path}",
+        "/assets/{file}",
+    ];
     let is_page = |access| matches!(access, Access::Page(_) | Access::OwnPage | Access::Open);
-    let rows = hub.running().routes.iter().filter(|row| row.method == http::Method::GET && is_page(row.access));
-    let shown = rows.map(|row| row.path.as_str()).filter(|path| !own.contains(path) && !path.starts_with("/nave/"));
+    let rows =
+        hub.running().routes.iter().filter(|row| row.method == http::Method::GET && is_page(row.access));
+    let shown =
+        rows.map(|row| row.path.as_str()).filter(|path| !own.contains(path) && !path.starts_with("/nave/"));
     let shown = shown.filter(|path| !["/healthz", "/readyz", "/oidc/callback/{provider}"].contains(path));
-    let filled = shown.map(|path| path.replace("{node}", "lab").replace("{person}", &person.id).replace("{token}", "x"));
-    filled.chain(["/nowhere".to_owned(), "/nodes?q=nothing".to_owned(), "/audit?actor=nobody".to_owned()]).collect()
+    let filled = shown
+        .map(|path| path.replace("{node}", "lab").replace("{person}", &person.id).replace("{token}", "x"));
+    filled
+        .chain(["/nowhere".to_owned(), "/nodes?q=nothing".to_owned(), "/audit?actor=nobody".to_owned()])
+        .collect()
 }
 
 async fn look(browser: &Browser, hub: &TestHub, paths: &[String]) -> anyhow::Result<Vec<String>> {
@@ -38,11 +50,20 @@ async fn look(browser: &Browser, hub: &TestHub, paths: &[String]) -> anyhow::Res
         browser.screen(width, height, colours).await?;
         for path in paths {
             browser.client().goto(&format!("{}{path}", hub.url())).await?;
-            let status = browser.client().execute("return performance.getEntriesByType('navigation')[0].responseStatus", vec![]).await?;
+            let status = browser
+                .client()
+                .execute("return performance.getEntriesByType('navigation')[0].responseStatus", vec![])
+                .await?;
             let mut found = browser.barriers().await?;
             // A page that says that something is missing is not found, and the browser notes it.
             let refused = status.as_u64().is_some_and(|status| status >= 400);
-            found.extend(browser.complaints().await?.into_iter().filter(|line| !(refused && line.contains("Failed to load"))));
+            found.extend(
+                browser
+                    .complaints()
+                    .await?
+                    .into_iter()
+                    .filter(|line| !(refused && line.contains("Failed to load"))),
+            );
             let overflow = browser.overflow().await?;
             if overflow > 0 {
                 found.push(format!("it is {overflow} pixels wider than the screen"));
@@ -172,7 +193,10 @@ async fn a_page_stays_live_over_a_restart_of_the_hub_chromium() -> anyhow::Resul
     client.wait().for_element(Locator::XPath("//a[.='bench']")).await?;
 
     // Whoever may not look any more is sent away.
-    people::disable(&hub.operator(), hub.hub(), &ada.id).await.err().context("the last administrator stays")?;
+    people::disable(&hub.operator(), hub.hub(), &ada.id)
+        .await
+        .err()
+        .context("the last administrator stays")?;
     let grace = TestPerson::invite(&hub, "Grace", &[(Role::Viewer, "*")]).await?;
     browser.cookie(&hub.url().to_string(), &grace.cookie()).await?;
     client.goto(&format!("{}/nodes", hub.url())).await?;
