@@ -107,6 +107,15 @@ impl Browser {
         Ok(Self { client, driver, _profile: profile })
     }
 
+    /// Gives it a cookie for an address.
+    pub async fn cookie(&self, url: &str, cookie: &str) -> anyhow::Result<()> {
+        let (name, value) = cookie.split_once('=').context("a cookie has a name and a value")?;
+        let asked = json!({ "url": url, "name": name, "value": value, "secure": true, "httpOnly": true, "path": "/" });
+        let set = self.devtools("Network.setCookie", &asked).await?;
+        ensure!(set["success"] == true, "the browser does not take the cookie {name}");
+        Ok(())
+    }
+
     /// What drives it.
     pub fn client(&self) -> &Client {
         &self.client
@@ -130,6 +139,12 @@ impl Browser {
     pub async fn height(&self) -> anyhow::Result<u32> {
         let height = self.client.execute("return document.documentElement.scrollHeight", vec![]).await?;
         Ok(u32::try_from(height.as_u64().context("a height is a number")?)?)
+    }
+
+    /// By how many pixels the page is wider than the screen.
+    pub async fn overflow(&self) -> anyhow::Result<i64> {
+        let script = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        self.client.execute(script, vec![]).await?.as_i64().context("a width is a number")
     }
 
     /// Speaks the browser's own protocol.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nave_core::node::{
     AllowRule, Forward, ForwardError, Happening, Invitation, JoinRequest, Membership, NodeFolder,
-    NodeRuntime, RunError,
+    NodeRuntime, RunError, person_folder,
 };
 use nave_link::random::Random;
 use tempfile::TempDir;
@@ -39,6 +39,12 @@ impl TestNode {
     /// A node whose folder lies there already.
     pub fn at(data: TempDir) -> anyhow::Result<Self> {
         let folder = NodeFolder::find(data.path(), None)?;
+        Ok(Self { folder, data: Arc::new(data), run: None, happened: watch::Sender::default() })
+    }
+
+    /// A person's device whose folder lies there already.
+    pub fn device(data: TempDir) -> anyhow::Result<Self> {
+        let folder = NodeFolder::find(&person_folder(data.path()), None)?;
         Ok(Self { folder, data: Arc::new(data), run: None, happened: watch::Sender::default() })
     }
 

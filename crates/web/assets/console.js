@@ -237,6 +237,11 @@ class NaveLive extends HTMLElement {
       if (event.lastEventId) this.last = event.lastEventId;
       this.hear(event.data);
     });
+    // Whoever is not signed in any more is sent to sign in, and comes back here.
+    source.addEventListener("ended", () => {
+      source.close();
+      location.reload();
+    });
     source.addEventListener("error", () => {
       source.close();
       this.show("waiting", "Reconnecting");
@@ -278,14 +283,15 @@ const KEPT = 30;
 const counts = new Map();
 
 class NaveRate extends HTMLElement {
-  static observedAttributes = ["bytes"];
+  static all = new Set();
 
   connectedCallback() {
+    NaveRate.all.add(this);
     this.note();
   }
 
-  attributeChangedCallback() {
-    if (this.isConnected) this.note();
+  disconnectedCallback() {
+    NaveRate.all.delete(this);
   }
 
   note() {
@@ -322,6 +328,11 @@ class NaveRate extends HTMLElement {
     this.append(svg, `${bytes(rates.at(-1))}/s`);
   }
 }
+
+// A count that stands still is told, too, so that looking goes by the clock and not by changes.
+setInterval(() => {
+  if (!document.hidden) NaveRate.all.forEach((rate) => rate.note());
+}, 2000);
 
 // Passwords: how hard this one would be to guess, roughly; the hub decides
 

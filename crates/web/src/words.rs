@@ -112,12 +112,20 @@ pub fn count(count: impl Count, one: &str, many: &str) -> String {
     format!("{} {}", number(count), if count == 1 { one } else { many })
 }
 
-/// A problem as a sentence: with a capital at its front and a full stop at its end.
+/// A problem as a sentence: with a capital at its front and a full stop at its end. An address or a path at its front
+/// stays as it is, and one alone is no sentence.
 pub fn sentence(words: &str) -> String {
-    let mut letters = words.trim().chars();
+    let words = words.trim();
+    let front = words.split(' ').next().unwrap_or_default();
+    let is_word = front.trim_end_matches([',', ':', ';', '.']).chars().all(|c| c.is_alphabetic() || c == '-');
+    let mut letters = words.chars();
     let Some(first) = letters.next() else { return String::new() };
-    let stop = if words.trim_end().ends_with(['.', '?', ':']) { "" } else { "." };
-    format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
+    let stop = if words.ends_with(['.', '?', ':']) || (!is_word && front == words) { "" } else { "." };
+    if is_word {
+        format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
+    } else {
+        format!("{words}{stop}")
+    }
 }
 
 /// The letters by which a person is drawn.
@@ -179,6 +187,8 @@ mod tests {
     #[test]
     fn texts_are_made_fit_to_be_read() {
         assert_eq!(sentence("must have 12 characters"), "Must have 12 characters.");
+        assert_eq!(sentence("sqlite:///x, 2 steps"), "sqlite:///x, 2 steps.");
+        assert_eq!(sentence("[::]:3101"), "[::]:3101");
         assert_eq!((sentence(""), sentence("élan.")), (String::new(), "Élan.".to_owned()));
         assert_eq!(["Ada Lovelace", "grace", "  ", "A b c"].map(initials), ["AL", "G", "", "AC"]);
     }

@@ -158,18 +158,14 @@ async fn next(mut export: Export) -> Option<Chunk> {
         }
     }
     export.begun = true;
-    match last {
-        Some(last) => {
-            export.after = last;
-            Some((Ok(text.into()), Some(export)))
-        }
-        None => {
-            if matches!(export.form, Form::Json) {
-                text.push_str("\n]\n");
-            }
-            Some((Ok(text.into()), None))
-        }
+    if let Some(last) = last {
+        export.after = last;
+        return Some((Ok(text.into()), Some(export)));
     }
+    if matches!(export.form, Form::Json) {
+        text.push_str("\n]\n");
+    }
+    Some((Ok(text.into()), None))
 }
 
 fn csv(event: &Event) -> String {

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::Extension;
@@ -29,10 +30,16 @@ use tokio::time::Instant;
 
 use super::{Answer, Shared};
 use crate::page;
-use crate::visitor::Visitor;
+use crate::visitor::{NoVisitor, Visitor};
 
 /// Notices that come so close together are told as one.
 const TOGETHER: Duration = Duration::from_millis(150);
+/// How much longer notices are collected for each page that is open: many pages share the work that many notices make.
+const SHARE: Duration = Duration::from_millis(4);
+/// How many pages are open. What it counts is the work of the process, whichever hub in it does it.
+static OPEN: AtomicU32 = AtomicU32::new(0);
+/// A page whose session has ended loads itself again, and is sent to sign in.
+const ENDED: &str = "event: ended\ndata:\n\n";
 /// How often a quiet line shows that it lives, and whether the session still stands is looked at.
 const BEAT: Duration = Duration::from_secs(20);
 
@@ -56,10 +63,38 @@ struct Listener {
     notices: Subscription,
     stop: nave_core::hub::edge::Shutdown,
     begun: bool,
+    ended: bool,
     next_beat: Instant,
+    _open: Open,
 }
 
-async fn live(visitor: Visitor, hub: Shared, connection: Option<Extension<Connection>>) -> Answer {
+/// Counts an open page for as long as it is open.
+struct Open;
+
+impl Open {
+    fn new() -> Self {
+        OPEN.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn live(
+    visitor: Result<Visitor, NoVisitor>,
+    hub: Shared,
+    connection: Option<Extension<Connection>>,
+) -> Answer {
+    let visitor = match visitor {
+        Ok(visitor) => visitor,
+        // A script follows no redirect to another kind of answer.
+        Err(NoVisitor::SignIn { .. }) => return told(Body::from(ENDED)),
+        Err(NoVisitor::Failed(error)) => return Err(error),
+    };
     let Some(Extension(connection)) = connection else {
         return Err(Error::invalid("connection", "a live page needs a connection over the network").into());
     };
@@ -69,16 +104,22 @@ async fn live(visitor: Visitor, hub: Shared, connection: Option<Extension<Connec
         op: visitor.op,
         stop: connection.shutdown,
         begun: false,
+        ended: false,
         next_beat: Instant::now() + BEAT,
+        _open: Open::new(),
     };
     let body = stream::unfold(listener, |mut listener| async move {
         let text = listener.next().await?;
         Some((Ok::<_, Infallible>(Bytes::from(text)), listener))
     });
+    told(Body::from_stream(body))
+}
+
+fn told(body: Body) -> Answer {
     let response = Response::builder()
         .header(header::CONTENT_TYPE, "text/event-stream")
         .header("x-accel-buffering", "no")
-        .body(Body::from_stream(body))
+        .body(body)
         .map_err(Error::internal)?;
     Ok(page::secured(response))
 }
@@ -86,6 +127,9 @@ async fn live(visitor: Visitor, hub: Shared, connection: Option<Extension<Connec
 impl Listener {
     /// What is told next; `None` ends the line.
     async fn next(&mut self) -> Option<String> {
+        if self.ended {
+            return None;
+        }
         if !self.begun {
             self.begun = true;
             // How long the browser waits before it comes back by itself.
@@ -94,30 +138,43 @@ impl Listener {
         let mut heard: BTreeSet<&'static str> = BTreeSet::new();
         let mut last_event = None;
         let mut until: Option<Instant> = None;
+        let together = TOGETHER + SHARE * OPEN.load(Ordering::Relaxed);
+        let me = self.op.actor.id();
         loop {
             let deadline = until.unwrap_or(self.next_beat);
             tokio::select! {
                 notice = self.notices.recv() => match notice {
+                    // What whoever listens may hear of is found out when it connects: it does so again at once.
+                    Ok(notice) if notice.topic == "person" && notice.key == me => {
+                        self.ended = true;
+                        return Some(if self.stands().await { ":\n\n" } else { ENDED }.to_owned());
+                    }
                     Ok(notice) if !self.may_hear(&notice) => {}
                     Ok(notice) => {
                         if notice.topic == "event" {
                             last_event = notice.key.parse::<i64>().ok();
                         }
                         heard.insert(notice.topic);
-                        until.get_or_insert_with(|| Instant::now() + TOGETHER);
+                        until.get_or_insert_with(|| Instant::now() + together);
                     }
                     // It does not matter what was missed: everything is asked for again.
                     Err(RecvError::Lagged(_)) => {
                         heard.extend(TOPICS.iter().map(|(topic, _)| *topic));
                         heard.insert("stream");
-                        until.get_or_insert_with(|| Instant::now() + TOGETHER);
+                        until.get_or_insert_with(|| Instant::now() + together);
                     }
                     Err(RecvError::Closed) => return None,
                 },
                 () = tokio::time::sleep_until(deadline) => {
-                    if until.is_none() {
+                    if Instant::now() >= self.next_beat {
                         self.next_beat = Instant::now() + BEAT;
-                        return self.stands().await.then(|| ":\n\n".to_owned());
+                        self.ended = !self.stands().await;
+                    }
+                    if self.ended {
+                        return Some(ENDED.to_owned());
+                    }
+                    if until.is_none() {
+                        return Some(":\n\n".to_owned());
                     }
                     let id = last_event.map(|id| format!("id: {id}\n")).unwrap_or_default();
                     let topics: Vec<&str> = heard.into_iter().collect();

@@ -40,8 +40,10 @@ pub(crate) fn routes(routes: Routes) -> Routes {
     )
 }
 
-/// The parts of the list: how the address calls them, their words, and what belongs to them.
-const PARTS: [(&str, &str, fn(&Node) -> bool); 5] = [
+/// A part of the list: how the address calls it, its words, and what belongs to it.
+type Part = (&'static str, &'static str, fn(&Node) -> bool);
+
+const PARTS: [Part; 5] = [
     ("", "All", |node| matches!(node.status, NodeStatus::Active | NodeStatus::Pending)),
     ("online", "Connected", |node| node.online),
     ("offline", "Not connected", |node| node.status == NodeStatus::Active && !node.online),

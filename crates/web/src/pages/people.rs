@@ -65,18 +65,19 @@ fn matches(person: &Person, word: &str) -> bool {
 
 fn sort(people: &mut [Person], by: &str) {
     let (key, down) = by.strip_prefix('-').map_or((by, false), |key| (key, true));
-    let mightiest = |person: &Person| person.roles.iter().map(|held| held.role).min();
-    let order: Box<dyn Fn(&Person, &Person) -> Ordering> = match key {
-        "role" => Box::new(move |a, b| {
-            // Nobody's role comes last.
-            mightiest(a).map_or(4, |role| role as u8).cmp(&mightiest(b).map_or(4, |role| role as u8))
-        }),
-        "factor" => Box::new(|a, b| a.second_factor.cmp(&b.second_factor)),
-        "seen" => Box::new(|a, b| b.signed_in_at.cmp(&a.signed_in_at)),
-        "name" => Box::new(|a, b| a.name.to_lowercase().cmp(&b.name.to_lowercase())),
+    let order: fn(&Person, &Person) -> Ordering = match key {
+        "role" => |a, b| mightiest(a).cmp(&mightiest(b)),
+        "factor" => |a, b| a.second_factor.cmp(&b.second_factor),
+        "seen" => |a, b| b.signed_in_at.cmp(&a.signed_in_at),
+        "name" => |a, b| a.name.to_lowercase().cmp(&b.name.to_lowercase()),
         _ => return,
     };
     people.sort_by(|a, b| if down { order(b, a) } else { order(a, b) });
+}
+
+/// Where somebody stands by the mightiest role; whoever has none comes last.
+fn mightiest(person: &Person) -> u8 {
+    person.roles.iter().map(|held| held.role as u8).min().unwrap_or(u8::MAX)
 }
 
 async fn detail(visitor: Visitor, hub: Shared, Path(who): Path<String>) -> Answer {

@@ -35,7 +35,7 @@ impl Display for Icon {
             write!(f, " tone-{tone}")?;
         }
         let sprite = assets::address("icons.svg");
-        write!(f, r##"" aria-hidden="true"><use href="{sprite}#{}"/></svg>"##, self.name)
+        write!(f, r#"" aria-hidden="true"><use href="{sprite}#{}"/></svg>"#, self.name)
     }
 }
 

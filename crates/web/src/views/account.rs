@@ -46,13 +46,9 @@ impl Account {
     }
 
     /// The roles that a token can have, each with what it may.
-    fn token_roles(&self) -> Vec<(&'static str, String)> {
+    fn token_roles() -> Vec<(&'static str, String)> {
         let label = |(role, words): (Role, &str)| (role.word(), format!("{}: {words}", role.word()));
         people::ROLES.into_iter().rev().map(label).collect()
-    }
-
-    fn hub_url(&self) -> &str {
-        &self.url
     }
 
     /// Where a token can be good.

@@ -86,6 +86,7 @@ impl Nodes {
 
 /// What may be done to a node by whoever looks at it.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 pub struct May {
     /// Letting it in.
     pub approve: bool,

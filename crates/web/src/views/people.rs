@@ -140,13 +140,8 @@ impl PersonDetail {
     }
 
     /// The roles that can be added; the first choice adds none.
-    fn choices(&self) -> Vec<(&'static str, &'static str)> {
+    fn choices() -> Vec<(&'static str, &'static str)> {
         let roles = ROLES.map(|(role, _)| (role.word(), role.word()));
         std::iter::once(("", "none")).chain(roles).collect()
-    }
-
-    /// Shown only to whoever has no device yet; nobody else signs in devices for a person.
-    fn hub_url(&self) -> &'static str {
-        ""
     }
 }

@@ -42,7 +42,7 @@ pub struct Reference {
     pub url: String,
 }
 
-/// The nouns of a description in the OpenAPI format, in its own order. What is not as it should be is left out.
+/// The nouns of a description in the `OpenAPI` format, in its own order. What is not as it should be is left out.
 pub fn nouns(description: &Value) -> Vec<Noun> {
     let mut nouns: Vec<Noun> = Vec::new();
     let empty = serde_json::Map::new();

@@ -43,12 +43,12 @@ impl Status {
         }
     }
 
-    fn tone(&self, check: &Check) -> Tone {
+    fn tone(check: &Check) -> Tone {
         tone(check.verdict)
     }
 
     /// For those who listen.
-    fn word(&self, check: &Check) -> &'static str {
+    fn word(check: &Check) -> &'static str {
         match check.verdict {
             Verdict::Pass => "passes",
             Verdict::Warn => "worth a look",
@@ -56,7 +56,7 @@ impl Status {
         }
     }
 
-    fn every(&self, job: &JobView) -> String {
+    fn every(job: &JobView) -> String {
         words::span(job.every_seconds)
     }
 }

@@ -27,8 +27,8 @@ pub struct Streams {
 
 impl Streams {
     /// How a stream goes, for whoever does not know the word.
-    fn explain(&self, path: &StreamPath) -> &'static str {
-        match path {
+    fn explain(stream: &Stream) -> &'static str {
+        match stream.path {
             StreamPath::Direct => "from node to node, without passing this hub",
             StreamPath::Relayed => "passes this hub, which cannot read it",
             StreamPath::Opening => "the two nodes look for a way",

@@ -156,9 +156,14 @@ impl Wheel {
     }
 
     fn chord(&self, from: &str, to: &str, relayed: bool) -> Option<String> {
-        let place = |name: &str| self.dots.iter().find(|dot| dot.name == name).map(|dot| (dot.x, dot.y));
-        let ((x1, y1), (x2, y2)) = (place(from)?, place(to)?);
         let (cx, cy) = (WIDTH / 2.0, HEIGHT / 2.0);
+        let place = |name: &str| self.dots.iter().find(|dot| dot.name == name).map(|dot| (dot.x, dot.y));
+        let ((x1, y1), (x2, y2)) = match (place(from), place(to)) {
+            (Some(from), Some(to)) => (from, to),
+            // A person's device is in nobody's picture; what it opens is seen to come from the hub.
+            (None, Some(to)) => return Some(format!("M{cx:.1} {cy:.1}L{:.1} {:.1}", to.0, to.1)),
+            (_, None) => return None,
+        };
         if relayed {
             return Some(format!("M{x1:.1} {y1:.1}L{cx:.1} {cy:.1}L{x2:.1} {y2:.1}"));
         }
@@ -215,10 +220,11 @@ mod tests {
             &[
                 stream("node-0", "node-1", true),
                 stream("node-1", "node-2", false),
-                stream("gone", "node-1", true),
+                stream("Ada", "node-1", true),
+                stream("node-1", "gone", true),
             ],
         );
-        assert_eq!(wheel.chords.len(), 2);
+        assert_eq!(wheel.chords.len(), 3);
         assert!(wheel.chords[0].contains("L260.0 155.0L") && wheel.chords[1].contains('Q'));
     }
 }

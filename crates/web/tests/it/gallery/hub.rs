@@ -2,7 +2,6 @@
 
 use nave_core::api::{Check, DeviceView, JobView, Verdict};
 use nave_core::hub::error::Error;
-use nave_web::form::Fields;
 use nave_web::ui::{Filled, Tone};
 use nave_web::views::audit::{Audit, Row};
 use nave_web::views::device::{AskCode, Decide};
@@ -15,7 +14,7 @@ use serde_json::json;
 use time::Duration;
 
 use super::things::{LONG, events, long_events};
-use super::{NOW, Sample, outside, shell};
+use super::{NOW, Sample, outside, refused, shell};
 
 const URL: &str = "https://hub.example.org:3101";
 
@@ -156,8 +155,8 @@ pub fn samples() -> Vec<Sample> {
         },
         person: "Ada".into(),
     };
-    let wrong_code = Filled::refused(
-        &Fields::parse(b"code=AAAA-BBBB").unwrap(),
+    let wrong_code = refused(
+        b"code=AAAA-BBBB",
         &Error::invalid(
             "code",
             "no device waits with that code: look at it again, or start `nave login` anew",

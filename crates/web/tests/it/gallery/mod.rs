@@ -12,10 +12,13 @@ mod things;
 use std::path::PathBuf;
 
 use anyhow::ensure;
+use fantoccini::Locator;
+use nave_core::hub::error::Error;
 use nave_testkit::browser::{Browser, Colours};
 use nave_testkit::need;
+use nave_web::form::Fields;
 use nave_web::shell::{CORE_MENU, MenuItem, Shell, SignedIn, Theme};
-use nave_web::ui::Tone;
+use nave_web::ui::{Filled, Tone};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -37,8 +40,13 @@ pub struct Sample {
 impl Sample {
     /// A page in a state.
     pub fn of(name: &'static str, page: &impl askama::Template) -> Self {
-        Self { name, html: page.render().unwrap() }
+        Self { name, html: page.render().expect("a page of plain values can be written") }
     }
+}
+
+/// A form that came back.
+pub fn refused(body: &[u8], error: &Error) -> Filled {
+    Filled::refused(&Fields::parse(body).expect("a sample has few fields"), error)
 }
 
 /// What stands around a page of somebody who is signed in.
@@ -98,6 +106,33 @@ async fn pages_of_the_hub_are_in_order_on_every_screen_chromium() -> anyhow::Res
     look(hub::samples()).await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_opens_on_a_page_is_in_order_chromium() -> anyhow::Result<()> {
+    if !need("chromium") || !need("axe") {
+        return Ok(());
+    }
+    let address = serve::start(&network::samples()).await?;
+    let browser = Browser::start().await?;
+    let mut wrong = Vec::new();
+    for (name, width, height, colours, opener) in [
+        ("dialog", 1280, 800, Colours::Light, "button[popovertarget=revoke]"),
+        ("dialog", 360, 740, Colours::Dark, "button[popovertarget=revoke]"),
+        ("menu", 360, 740, Colours::Light, ".bar button[popovertarget=menu]"),
+        ("menu", 360, 740, Colours::Dark, ".bar button[popovertarget=menu]"),
+    ] {
+        browser.screen(width, height, colours).await?;
+        browser.client().goto(&format!("http://{address}/sample/node-detail")).await?;
+        browser.client().find(Locator::Css(opener)).await?.click().await?;
+        browser.client().wait().for_element(Locator::Css("dialog[open], nav:popover-open")).await?;
+        let to = pictures().join(format!("open-{name}.{width}-{colours:?}.png").to_lowercase());
+        browser.picture(&to).await?;
+        wrong.extend(browser.barriers().await?);
+    }
+    browser.close().await?;
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
 /// Looks at each sample. `NAVE_GALLERY` narrows them to those whose names begin so, for whoever changes one.
 async fn look(samples: Vec<Sample>) -> anyhow::Result<()> {
     if !need("chromium") || !need("axe") {
@@ -122,6 +157,10 @@ async fn look(samples: Vec<Sample>) -> anyhow::Result<()> {
             browser.picture(&to).await?;
             browser.screen(width, height, colours).await?;
             let mut found = browser.complaints().await?;
+            let overflow = browser.overflow().await?;
+            if overflow > 0 {
+                found.push(format!("the page is {overflow} pixels wider than the screen"));
+            }
             if barriers {
                 found.extend(browser.barriers().await?);
             }

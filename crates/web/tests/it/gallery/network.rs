@@ -2,7 +2,6 @@
 
 use nave_core::api::{Node, NodeStatus};
 use nave_core::hub::error::Error;
-use nave_web::form::Fields;
 use nave_web::ui::{Filled, Tone};
 use nave_web::views::happening::Happening;
 use nave_web::views::listing::{Listing, Pager};
@@ -13,7 +12,7 @@ use nave_web::views::wheel::{Standing, Wheel};
 use time::Duration;
 
 use super::things::{LONG, events, grant, long_events, many, node, stream, three};
-use super::{HOSTILE, NOW, Sample, shell};
+use super::{HOSTILE, NOW, Sample, refused, shell};
 
 const URL: &str = "https://hub.example.org:3101";
 
@@ -152,8 +151,8 @@ pub fn samples() -> Vec<Sample> {
         allow: vec!["127.0.0.1:8080".into(), "10.0.0.7:22".into(), "camera.lan:*".into()],
         ..three().remove(0)
     };
-    let refused = Filled::refused(
-        &Fields::parse(b"name=not a name&roles=site&grants=lab&allow=").unwrap(),
+    let refused = refused(
+        b"name=not a name&roles=site&grants=lab&allow=",
         &Error::invalid(
             "name",
             "\"not a name\" cannot be a node's name: use 1 to 63 letters, digits, \"-\", \"_\" and \".\", the first a letter or digit",

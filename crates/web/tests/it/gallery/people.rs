@@ -2,7 +2,6 @@
 
 use nave_core::api::{ApiToken, ApiTokenSecret, PersonLink, Role};
 use nave_core::hub::error::Error;
-use nave_web::form::Fields;
 use nave_web::ui::Filled;
 use nave_web::views::account::{Account, NewCodes, NewToken};
 use nave_web::views::listing::{Listing, Pager};
@@ -10,7 +9,7 @@ use nave_web::views::people::{InvitePerson, Link, People, PersonDetail, Requests
 use time::Duration;
 
 use super::things::{LONG, device, grant, many_people, people, person, request, session};
-use super::{HOSTILE, NOW, Sample, shell};
+use super::{HOSTILE, NOW, Sample, refused, shell};
 
 const URL: &str = "https://hub.example.org:3101";
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0";
@@ -55,10 +54,7 @@ fn account(full: bool) -> Account {
         person: person("Ada", Role::Admin),
         profile: Filled::with([("name", "Ada")]),
         password: if full {
-            Filled::refused(
-                &Fields::parse(b"old=x&password=y").unwrap(),
-                &Error::invalid("old", "is not your password"),
-            )
+            refused(b"old=x&password=y", &Error::invalid("old", "is not your password"))
         } else {
             Filled::blank()
         },

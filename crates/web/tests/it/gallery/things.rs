@@ -47,7 +47,7 @@ pub fn many(count: usize) -> Vec<Node> {
         1 => (format!("{HOSTILE}-{at}"), NodeStatus::Active, false),
         2 => (format!("node-{at}"), NodeStatus::Pending, false),
         3 => (format!("node-{at}"), NodeStatus::Revoked, false),
-        _ => (format!("node-{at}"), NodeStatus::Active, at % 3 != 0),
+        _ => (format!("node-{at}"), NodeStatus::Active, !at.is_multiple_of(3)),
     };
     (0..count)
         .map(|at| {
