@@ -54,6 +54,7 @@ pub const TARGETS: &[Target] = &[
         b"220 smtp\r\n250-smtp\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n235 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n221 bye\r\n",
         b"220 smtp\r\n250-smtp\r\n250 STARTTLS\r\n220 go\r\n",
         b"220 smtp\r\n250 AUTH LOGIN\r\n334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n535-5.7.8 no\r\n535 5.7.8 no\r\n",
+    ] },
     Target { name: "oidc_callback", run: oidc_callback, seeds: &[
         b"code=c0de&state=abc&iss=https%3A%2F%2Fid.example.org&session_state=x",
         b"error=access_denied&error_description=no+thanks&state=abc",
