@@ -1,24 +1,22 @@
 //! The way to a provider of sign-in and back. Both are addresses rather than pages: only what goes wrong is shown.
 
-use std::sync::Arc;
-
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderMap;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::Error;
-use nave_core::hub::http::{Access, Routes, cookie, status_of};
+use nave_core::hub::http::{Access, Routes, cookie};
 use nave_core::hub::op::Op;
 use nave_core::hub::people::providers;
 
+use super::{Shared, append_cookie, bare, refuse};
 use crate::form::Fields;
-use crate::page::{html, secured};
-use crate::shell::{Shell, Theme};
+use crate::page::secured;
 use crate::views::door::Said;
 use crate::visitor::{Arrival, next};
 use crate::words::sentence;
 
-pub(super) fn routes(routes: Routes) -> Routes {
+pub(crate) fn routes(routes: Routes) -> Routes {
     // Each checks by itself what the browser brings.
     routes.get("/oidc/begin/{provider}", Access::Open, begin).get(
         "/oidc/callback/{provider}",
@@ -29,9 +27,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 async fn begin(
     arrival: Arrival,
-    State(hub): State<Arc<Hub>>,
+    State(hub): Shared,
     Path(provider): Path<String>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Response {
     let begun = async {
         let fields = Fields::parse(query.unwrap_or_default().as_bytes())?;
@@ -40,13 +39,13 @@ async fn begin(
     };
     match begun.await {
         Ok(leaving) => send(&leaving.url, [cookie::set_ticket(Some(&leaving.ticket))]),
-        Err(error) => refused(&hub, &arrival.op, &error),
+        Err(error) => refused(&hub, &headers, &arrival.op, &error),
     }
 }
 
 async fn finish(
     arrival: Arrival,
-    State(hub): State<Arc<Hub>>,
+    State(hub): Shared,
     Path(provider): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -55,41 +54,28 @@ async fn finish(
     let ticket = cookie::ticket(&headers);
     match providers::finish(&arrival.op, &hub, &provider, ticket, &query, &arrival.browser).await {
         Ok(arrived) => send(&arrived.next, [cookie::set(Some(&arrived.secret)), cookie::set_ticket(None)]),
-        Err(error) => refused(&hub, &arrival.op, &error),
+        Err(error) => refused(&hub, &headers, &arrival.op, &error),
     }
 }
 
+/// Sends the browser on, with cookies.
 fn send<const N: usize>(to: &str, cookies: [String; N]) -> Response {
     let mut response = secured(Redirect::to(to).into_response());
-    for cookie in cookies {
-        match HeaderValue::from_str(&cookie) {
-            Ok(cookie) => response.headers_mut().append(header::SET_COOKIE, cookie),
-            Err(_) => return http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        };
+    for cookie in &cookies {
+        append_cookie(&mut response, cookie);
     }
     response
 }
 
-fn refused(hub: &Hub, op: &Op, error: &Error) -> Response {
-    let title = "You are not signed in".to_owned();
-    let shell = Shell {
-        title: title.clone(),
-        here: "",
-        menu: Vec::new(),
-        person: None,
-        hub: hub.url.get().map(|url| url.host().to_owned()).unwrap_or_default(),
-        theme: Theme::System,
-        form_token: String::new(),
-        notice: None,
-        now: op.clock.now(),
-    };
-    let page = Said {
-        shell,
+fn refused(hub: &Hub, headers: &HeaderMap, op: &Op, error: &Error) -> Response {
+    let title = "You are not signed in";
+    let view = Said {
+        shell: bare(hub, headers, title, "", String::new()),
         icon: "shield",
-        title,
+        title: title.to_owned(),
         words: format!("{} (Request {})", sentence(&error.message()), op.request),
         next: Some(("/sign-in".to_owned(), "Back to sign-in")),
         primary: true,
     };
-    html(status_of(error), &page)
+    refuse(&view, error)
 }

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::json;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{self, PathItem};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -175,16 +175,33 @@ fn security(access: Access) -> Vec<SecurityRequirement> {
     any_of.iter().map(|scheme| SecurityRequirement::new(*scheme, [""; 0])).collect()
 }
 
-/// A body that may be left out is no `null`, as an `Option` of it would say.
+/// A body or a parameter that may be left out is no `null`, as an `Option` of it would say.
 fn never_null(operation: &mut path::Operation) {
-    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
-    for content in body.content.values_mut() {
-        if let RefOr::T(content) = content
-            && let Some(RefOr::T(Schema::OneOf(either))) = &mut content.schema
-            && !either.items.is_empty()
-        {
-            content.schema = Some(either.items.swap_remove(0));
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        for content in body.content.values_mut() {
+            if let RefOr::T(content) = content {
+                content.schema.iter_mut().for_each(without_null);
+            }
         }
+    }
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter {
+            parameter.schema.iter_mut().for_each(without_null);
+        }
+    }
+}
+
+fn without_null(schema: &mut RefOr<Schema>) {
+    match schema {
+        RefOr::T(Schema::OneOf(either)) if !either.items.is_empty() => *schema = either.items.swap_remove(0),
+        RefOr::T(Schema::Object(object)) => {
+            if let SchemaType::Array(types) = &object.schema_type
+                && let [kind, Type::Null] = types.as_slice()
+            {
+                object.schema_type = SchemaType::Type(kind.clone());
+            }
+        }
+        _ => {}
     }
 }
 

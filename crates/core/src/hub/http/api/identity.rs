@@ -16,7 +16,7 @@ use crate::hub::http::openapi::operation;
 use crate::hub::http::routes::{Access, Routes};
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.operation(Access::Open, operation!(identity))
+    routes.operation(Access::Open, operation!(prove))
 }
 
 /// Proves the hub's key.
@@ -37,7 +37,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         (status = 400, description = "The header is no public key, or TLS 1.3 does not reach up to the hub")
     )
 )]
-async fn identity(
+async fn prove(
     State(hub): Shared,
     connection: Option<Extension<Connection>>,
     headers: HeaderMap,
