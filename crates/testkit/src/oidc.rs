@@ -82,7 +82,8 @@ impl OidcProvider {
     /// What a hub's configuration says about it, with more keys in TOML.
     pub fn table(&self, more: &str) -> anyhow::Result<OidcTable> {
         let ca = self.ca();
-        let text = format!("issuer = {:?}\nclient_id = \"nave\"\nca = {ca:?}\n{more}", self.issuer());
+        let text =
+            format!("issuer = {:?}\nclient_id = \"nave\"\nca = \"{}\"\n{more}", self.issuer(), ca.display());
         Ok(toml::from_str(&text)?)
     }
 

@@ -24,7 +24,7 @@ pub struct InviteRequest {
     pub grants: Vec<GrantRequest>,
     /// For how many seconds the invitation is good.
     #[serde(default)]
-    #[cfg_attr(feature = "hub", schema(minimum = 1, maximum = 7776000))]
+    #[cfg_attr(feature = "hub", schema(minimum = 1, maximum = 7_776_000))]
     pub ttl_seconds: Option<u64>,
     /// How many nodes it lets in.
     #[serde(default)]

@@ -13,7 +13,7 @@ pub struct MintKey {
     pub roles: Vec<String>,
     /// For how many seconds its earlier keys stay good.
     #[serde(default)]
-    #[cfg_attr(feature = "hub", schema(maximum = 7776000))]
+    #[cfg_attr(feature = "hub", schema(maximum = 7_776_000))]
     pub grace_seconds: u64,
 }
 
@@ -24,7 +24,7 @@ pub struct MintKey {
 pub struct KeyRotation {
     /// For how many seconds the old one stays good.
     #[serde(default)]
-    #[cfg_attr(feature = "hub", schema(maximum = 7776000))]
+    #[cfg_attr(feature = "hub", schema(maximum = 7_776_000))]
     pub grace_seconds: u64,
 }
 

@@ -50,7 +50,7 @@ pub struct NewApiToken {
     #[cfg_attr(feature = "hub", schema(pattern = "^(\\*|(node|site):.+)$"))]
     pub scope: String,
     /// For how many seconds it is good: at most a year.
-    #[cfg_attr(feature = "hub", schema(minimum = 1, maximum = 31622400))]
+    #[cfg_attr(feature = "hub", schema(minimum = 1, maximum = 31_622_400))]
     pub ttl_seconds: u64,
 }
 

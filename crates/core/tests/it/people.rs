@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use nave_core::api::{NewAccessRequest, NewApiToken, NewPerson, PersonChange, Role, RoleHeld};
+use nave_core::api::{InviteRequest, NewAccessRequest, NewApiToken, NewPerson, PersonChange, Role, RoleHeld};
 use nave_core::clock::Clock;
 use nave_core::hub::error::Error;
 use nave_core::hub::op::{Actor, Op};
@@ -129,7 +129,7 @@ async fn a_role_holds_where_it_was_given() -> anyhow::Result<()> {
     nodes::change(&op, hub.hub(), "lab", &rename("lab-1")).await?;
     let hidden = nodes::change(&op, hub.hub(), "desk", &rename("mine")).await.unwrap_err();
     assert!(matches!(hidden, Error::NotFound { .. }), "what one may not see is not there: {hidden}");
-    let refused = nodes::invite(&op, hub.hub(), &Default::default()).await.unwrap_err();
+    let refused = nodes::invite(&op, hub.hub(), &InviteRequest::default()).await.unwrap_err();
     assert!(matches!(refused, Error::Forbidden(_)), "inviting concerns everything: {refused}");
     assert!(matches!(people::list(&op, hub.hub()).await.unwrap_err(), Error::Forbidden(_)));
     Ok(())
@@ -145,7 +145,7 @@ async fn a_token_does_less_than_its_owner_and_ends_with_it() -> anyhow::Result<(
     let acting = tokens::find(hub.hub(), &made.secret).await?.expect("the token is good");
     let op = Op { actor: Actor::Person(acting), ..nobody(&hub) };
     nodes::list(&op, hub.hub(), false).await?;
-    let refused = nodes::invite(&op, hub.hub(), &Default::default()).await.unwrap_err();
+    let refused = nodes::invite(&op, hub.hub(), &InviteRequest::default()).await.unwrap_err();
     assert!(matches!(refused, Error::Forbidden(_)), "the owner may, the token may not: {refused}");
     let refused = tokens::make(&op, hub.hub(), &new(Role::Admin)).await.err();
     assert!(refused.is_some_and(|error| error.to_string().contains("cannot make another")));
@@ -155,7 +155,7 @@ async fn a_token_does_less_than_its_owner_and_ends_with_it() -> anyhow::Result<(
     let op = Op { actor: Actor::Person(acting), ..nobody(&hub) };
     assert!(people::list(&op, hub.hub()).await.is_err(), "a token adds nothing to what its owner may");
 
-    clock.advance(Duration::from_secs(3600));
+    clock.advance(Duration::from_hours(1));
     assert!(tokens::find(hub.hub(), &made.secret).await?.is_none(), "it has expired");
     let lasting = NewApiToken { ttl_seconds: 86_400, ..new(Role::Viewer) };
     let lasting = tokens::make(&grace.op(&hub).await?, hub.hub(), &lasting).await?;

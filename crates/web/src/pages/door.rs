@@ -65,11 +65,8 @@ async fn ask_forgot(arrival: Arrival, hub: Shared) -> Answer {
 }
 
 async fn forgot(arrival: Arrival, hub: Shared, OpenForm(fields): OpenForm) -> Answer {
-    let asked = async {
-        let email = fields.one("email")?;
-        links::forgot(&arrival.op, &hub, email).await
-    };
-    if let Err(error) = asked.await {
+    let asked = fields.one("email").and_then(|email| links::forgot(&arrival.op, &hub, email));
+    if let Err(error) = asked {
         let shell = shell(&arrival, &hub, "Forgotten password");
         let mails = mail::is_configured(&hub);
         return Ok(refuse(&Forgot { shell, form: Filled::refused(&fields, &error), mails }, &error));

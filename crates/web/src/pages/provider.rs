@@ -38,7 +38,7 @@ async fn begin(
         providers::begin(&arrival.op, &hub, &provider, &next).await
     };
     match begun.await {
-        Ok(leaving) => send(&leaving.url, [cookie::set_ticket(Some(&leaving.ticket))]),
+        Ok(leaving) => send(&leaving.url, &[cookie::set_ticket(Some(&leaving.ticket))]),
         Err(error) => refused(&hub, &headers, &arrival.op, &error),
     }
 }
@@ -53,15 +53,15 @@ async fn finish(
     let query = query.unwrap_or_default();
     let ticket = cookie::ticket(&headers);
     match providers::finish(&arrival.op, &hub, &provider, ticket, &query, &arrival.browser).await {
-        Ok(arrived) => send(&arrived.next, [cookie::set(Some(&arrived.secret)), cookie::set_ticket(None)]),
+        Ok(arrived) => send(&arrived.next, &[cookie::set(Some(&arrived.secret)), cookie::set_ticket(None)]),
         Err(error) => refused(&hub, &headers, &arrival.op, &error),
     }
 }
 
 /// Sends the browser on, with cookies.
-fn send<const N: usize>(to: &str, cookies: [String; N]) -> Response {
+fn send(to: &str, cookies: &[String]) -> Response {
     let mut response = secured(Redirect::to(to).into_response());
-    for cookie in &cookies {
+    for cookie in cookies {
         append_cookie(&mut response, cookie);
     }
     response

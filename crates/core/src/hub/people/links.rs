@@ -153,7 +153,7 @@ pub async fn reset(op: &Op, hub: &Hub, who: &str) -> Result<PersonLink> {
 
 /// Somebody has forgotten a password. Where mail is configured and the address has an account, a link goes there; the
 /// answer is the same and comes as soon in any case.
-pub async fn forgot(op: &Op, hub: &Arc<Hub>, email: &str) -> Result<()> {
+pub fn forgot(op: &Op, hub: &Arc<Hub>, email: &str) -> Result<()> {
     hub.people.asked.check(op.source)?;
     let email = check_email(email)?.to_owned();
     hub.people.asked.wrong(op.source);
@@ -266,16 +266,13 @@ async fn first_administrator(act: &mut Act, op: &Op, email: &str, name: &str) ->
         ));
     }
     // The address may have been invited before anybody could administer the hub.
-    let id = match store::by_email(act.connection(), email).await? {
-        Some(row) => {
-            store::set_status(act, row.id, PersonStatus::Active).await?;
-            row.id
-        }
-        None => {
-            let id = PersonId::new();
-            store::insert(act, id, email, name, PersonStatus::Active, op.clock.now()).await?;
-            id
-        }
+    let id = if let Some(row) = store::by_email(act.connection(), email).await? {
+        store::set_status(act, row.id, PersonStatus::Active).await?;
+        row.id
+    } else {
+        let id = PersonId::new();
+        store::insert(act, id, email, name, PersonStatus::Active, op.clock.now()).await?;
+        id
     };
     store::set_roles(act, id, &[(Role::Admin, Scope::Everything)]).await?;
     table::delete_of(act, None).await?;

@@ -40,14 +40,14 @@ pub struct RecoveryCodes(pub Vec<Zeroizing<String>>);
 /// that reloading the page does not outdate what was scanned.
 pub async fn seed(hub: &Hub, person: &PersonRow) -> Result<Seed> {
     let totp = match &person.totp_seed {
-        Some(sealed) if !person.totp_confirmed => totp(hub, person, unseal(hub, person.id, sealed).await?)?,
+        Some(sealed) if !person.totp_confirmed => totp(hub, person, &unseal(hub, person.id, sealed).await?)?,
         _ => {
             let seed = SecretSlice::from(hub.random.bytes::<SEED>().to_vec());
             let sealed = hub.sealer.seal(&place(person.id), seed.expose_secret());
             let mut act = hub.store.begin().await?;
             store::set_seed(&mut act, person.id, Some(&sealed)).await?;
             act.commit().await?;
-            totp(hub, person, seed)?
+            totp(hub, person, &seed)?
         }
     };
     Ok(Seed {
@@ -60,7 +60,7 @@ pub async fn seed(hub: &Hub, person: &PersonRow) -> Result<Seed> {
 /// that is right.
 pub(super) async fn check(hub: &Hub, act: &mut Act, person: &PersonRow, code: &str) -> Result<bool> {
     let Some(sealed) = &person.totp_seed else { return Ok(false) };
-    let totp = totp(hub, person, unseal(hub, person.id, sealed).await?)?;
+    let totp = totp(hub, person, &unseal(hub, person.id, sealed).await?)?;
     let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
     let Some(step) = totp.check(&code, seconds(hub.clock.now())) else { return Ok(false) };
     store::use_step(act, person.id, i64::try_from(step).unwrap_or(i64::MAX)).await
@@ -124,7 +124,7 @@ pub async fn reset(op: &Op, hub: &Hub, who: &str) -> Result<()> {
     act.commit().await
 }
 
-fn totp(hub: &Hub, person: &PersonRow, seed: SecretSlice<u8>) -> Result<Totp> {
+fn totp(hub: &Hub, person: &PersonRow, seed: &SecretSlice<u8>) -> Result<Totp> {
     // A colon parts issuer and account in the address, so neither may hold one.
     let host = hub.url.get().map_or("nave", |url| url.host()).replace(':', ".");
     Builder::new()

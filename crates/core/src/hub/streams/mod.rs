@@ -115,8 +115,9 @@ pub(crate) struct Allowed {
 
 async fn allow(op: &Op, hub: &Hub, name: &str, target: &Target) -> Result<Allowed> {
     let (id, from_name) = match &op.actor {
-        Actor::Node { id, name } => (*id, name.clone()),
-        Actor::Person(Person { via: Via::Device(id), name, .. }) => (*id, name.clone()),
+        Actor::Node { id, name } | Actor::Person(Person { via: Via::Device(id), name, .. }) => {
+            (*id, name.clone())
+        }
         _ => {
             return Err(Error::Forbidden(
                 "streams begin on a node, or on a device that is signed in: `nave login` makes this machine one"
