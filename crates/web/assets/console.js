@@ -240,7 +240,8 @@ class NaveLive extends HTMLElement {
     // Whoever is not signed in any more is sent to sign in, and comes back here.
     source.addEventListener("ended", () => {
       source.close();
-      location.reload();
+      // Whoever signs out is on the way to another page already.
+      setTimeout(() => location.reload(), leaving ? 5000 : 0);
     });
     source.addEventListener("error", () => {
       source.close();
@@ -404,8 +405,10 @@ document.addEventListener("keydown", (event) => {
 });
 
 // A form that is on its way is not sent twice.
+let leaving = false;
 document.addEventListener("submit", (event) => {
-  if (event.defaultPrevented || event.target.method === "dialog") return;
+  if (event.defaultPrevented || event.target.method !== "post") return;
+  leaving = true;
   const pressed = event.submitter;
   if (pressed) setTimeout(() => (pressed.disabled = true));
 });

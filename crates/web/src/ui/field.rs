@@ -13,7 +13,17 @@ use crate::{ui, words};
 #[derive(Clone, Debug, Default)]
 pub struct Filled {
     values: Vec<(String, String)>,
-    error: Option<(Option<String>, String)>,
+    problem: Option<Problem>,
+}
+
+/// What is wrong with a form.
+#[derive(Clone, Debug)]
+struct Problem {
+    /// The field at fault.
+    field: String,
+    /// Whether the form has that field, so that the words can stand beside it.
+    beside: bool,
+    words: String,
 }
 
 impl Filled {
@@ -25,33 +35,39 @@ impl Filled {
     /// A form with values to begin with.
     pub fn with<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let values = values.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Self { values, error: None }
+        Self { values, problem: None }
     }
 
     /// A form that came back: what was typed is kept, and the error stands beside its field if the form has that field.
     pub fn refused(fields: &Fields, error: &Error) -> Self {
-        let mut filled = Self::with(fields.iter());
-        filled.error = Some(match error {
+        let problem = match error {
             Error::Invalid { field, problem } if fields.all(field).next().is_some() => {
-                (Some(field.clone()), words::sentence(problem))
+                Problem { field: field.clone(), beside: true, words: words::sentence(problem) }
             }
-            Error::Invalid { field, problem } => (None, words::sentence(&format!("{field} {problem}"))),
-            other => (None, words::sentence(&other.message())),
-        });
-        filled
+            Error::Invalid { field, problem } => {
+                let words = words::sentence(&format!("{field} {problem}"));
+                Problem { field: field.clone(), beside: false, words }
+            }
+            other => {
+                Problem { field: String::new(), beside: false, words: words::sentence(&other.message()) }
+            }
+        };
+        Self { problem: Some(problem), ..Self::with(fields.iter()) }
     }
 
     /// What is wrong with the form as a whole.
     pub fn problem(&self) -> Option<&str> {
-        self.error.as_ref().filter(|(field, _)| field.is_none()).map(|(_, words)| words.as_str())
+        self.problem.as_ref().filter(|problem| !problem.beside).map(|problem| problem.words.as_str())
     }
 
     /// What is wrong with one field.
     pub fn problem_of(&self, name: &str) -> Option<&str> {
-        self.error
-            .as_ref()
-            .filter(|(field, _)| field.as_deref() == Some(name))
-            .map(|(_, words)| words.as_str())
+        self.problem_among(name).filter(|_| self.problem.as_ref().is_some_and(|problem| problem.beside))
+    }
+
+    /// What is wrong with a group of boxes, of which browsers send nothing when none is ticked.
+    pub fn problem_among(&self, name: &str) -> Option<&str> {
+        self.problem.as_ref().filter(|problem| problem.field == name).map(|problem| problem.words.as_str())
     }
 
     /// What stands in a field.
@@ -148,7 +164,7 @@ impl<'a> Field<'a> {
     /// The page is for this field: whoever opens it can type at once.
     #[must_use]
     pub fn first(self) -> Self {
-        if self.filled.error.is_none() { self.set("autofocus", "") } else { self }
+        if self.filled.problem.is_none() { self.set("autofocus", "") } else { self }
     }
 
     fn attributes(&self, f: &mut Formatter<'_>) -> Result {
@@ -256,7 +272,9 @@ mod tests {
 
     #[test]
     fn an_error_of_no_field_is_one_of_the_form() {
-        assert_eq!(refused(b"name=a", "roles").problem(), Some("Roles must be longer."));
+        let filled = refused(b"name=a", "roles");
+        assert_eq!(filled.problem(), Some("Roles must be longer."));
+        assert_eq!((filled.problem_of("roles"), filled.problem_among("roles")), (None, filled.problem()));
     }
 
     #[test]

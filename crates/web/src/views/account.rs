@@ -3,7 +3,7 @@
 use askama::Template;
 use nave_core::api::{ApiToken, ApiTokenSecret, Device, Person, Role, Session};
 
-use super::people::{self, role_words};
+use super::people::{self, roles_words};
 use crate::shell::Shell;
 use crate::ui::{self, Filled};
 use crate::words;
@@ -42,7 +42,7 @@ pub struct Account {
 
 impl Account {
     fn roles(&self) -> String {
-        self.person.roles.iter().map(role_words).collect::<Vec<_>>().join(", ")
+        roles_words(&self.person)
     }
 
     /// The roles that a token can have, each with what it may.

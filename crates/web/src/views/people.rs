@@ -37,6 +37,11 @@ pub fn role_words(held: &RoleHeld) -> String {
     }
 }
 
+/// All roles of somebody, in words.
+pub fn roles_words(person: &Person) -> String {
+    person.roles.iter().map(role_words).collect::<Vec<_>>().join(", ")
+}
+
 /// The list.
 #[derive(Debug, Template)]
 #[template(path = "people/list.html")]

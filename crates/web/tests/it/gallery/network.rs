@@ -2,6 +2,7 @@
 
 use nave_core::api::{Node, NodeStatus};
 use nave_core::hub::error::Error;
+use nave_web::shell::CORE_MENU;
 use nave_web::ui::{Filled, Tone};
 use nave_web::views::happening::Happening;
 use nave_web::views::listing::{Listing, Pager};
@@ -161,11 +162,14 @@ pub fn samples() -> Vec<Sample> {
     let edit = Filled::with([("name", "lab"), ("roles", "exporter"), ("labels", "room=3.14")]);
     let mut empty = overview(&[], vec![], &[]);
     empty.happened = Some(events().iter().rev().take(1).map(Happening::from).collect());
+    let mut well = overview(&ten, vec![], &streams_of_ten);
+    well.shell.menu = CORE_MENU.to_vec();
     let mut long = overview(&many(3000), attention(), &[]);
     long.happened = Some(long_events().iter().take(12).map(Happening::from).collect());
     vec![
         Sample::of("overview-empty", &empty),
         Sample::of("overview-3", &overview(&three(), vec![], &[relayed("laptop", "lab", false)])),
+        Sample::of("overview-well", &well),
         Sample::of("overview-10", &overview(&ten, attention(), &streams_of_ten)),
         Sample::of("overview-60", &overview(&many(60), attention(), &[])),
         Sample::of("overview-3000", &long),
