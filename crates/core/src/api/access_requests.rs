@@ -69,7 +69,7 @@ pub struct NewAccessRequest {
     pub name: String,
     /// Why.
     #[serde(default)]
-    #[cfg_attr(feature = "hub", schema(max_length = 2000))]
+    #[cfg_attr(feature = "hub", schema(max_length = 2000, pattern = "^[^\\x00]*$"))]
     pub message: String,
 }
 

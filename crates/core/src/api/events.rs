@@ -72,12 +72,15 @@ pub struct EventFilter {
     pub until: Option<OffsetDateTime>,
     /// Only this action, or those that begin with it and a dot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "hub", param(pattern = "^[^\\x00]*$"))]
     pub action: Option<String>,
     /// Only by this actor: a name or an id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "hub", param(pattern = "^[^\\x00]*$"))]
     pub actor: Option<String>,
     /// Only about this object: a name, an id or a kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "hub", param(pattern = "^[^\\x00]*$"))]
     pub object: Option<String>,
     /// At most so many (100 unless given, never more than 1,000).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,11 +8,13 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use nave_core::api::ErrorBody;
+use nave_core::api::{ErrorBody, NewApiToken, Role};
 use nave_core::hub::http::{Access, core_routes};
 use nave_core::hub::paths::Owner;
+use nave_core::hub::people::tokens;
 use nave_link::certificate;
 use nave_testkit::hub::TestHub;
+use nave_testkit::need;
 use nave_testkit::person::TestPerson;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -215,5 +217,33 @@ async fn an_answer_to_head_has_no_body_and_says_how_long_it_would_be() -> anyhow
     let (status, headers, body) = ask(&hub, request(&Method::HEAD, "/nave/v1/hub", JSON, "")).await?;
     assert_eq!(status, 401);
     assert!(body.is_empty() && headers.contains_key(header::CONTENT_LENGTH));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_commands_of_the_page_do_what_it_says() -> anyhow::Result<()> {
+    if !need("curl") {
+        return Ok(());
+    }
+    let hub = TestHub::start().await?;
+    let ada = TestPerson::first_admin(&hub).await?;
+    let new =
+        NewApiToken { name: "page".to_owned(), role: Role::Admin, scope: "*".to_owned(), ttl_seconds: 600 };
+    let token = tokens::make(&ada.op(&hub).await?, hub.hub(), &new).await?.secret;
+    let page = include_str!("../../../../docs/api.md");
+    let commands: Vec<&str> = page.lines().filter(|line| line.starts_with("curl ")).collect();
+    assert_eq!(commands.len(), 4);
+    for command in commands {
+        let command = command
+            .replace("curl ", "curl --silent --show-error --fail-with-body ")
+            .replace("/var/lib/nave", &hub.path().to_string_lossy())
+            .replace("hub.example.org:3101", &hub.address().to_string());
+        let mut shell = tokio::process::Command::new("sh");
+        shell.arg("-c").arg(&command).env("TOKEN", &token).current_dir(hub.path().join("cert"));
+        let told = shell.output().await?;
+        let (out, err) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+        assert!(told.status.success(), "{command}: {out}{err}");
+        assert!(serde_json::from_str::<Value>(&out).is_ok(), "{command}: {out}");
+    }
     Ok(())
 }

@@ -40,6 +40,8 @@ impl Tester {
             .args(["--url", url, "--tls-verify", "false"])
             // Credentials are what a run gives; made-up ones lead to nothing but a pause for their address.
             .args(["--generation-with-security-parameters", "false"])
+            // The hub may close a connection that it has answered on without reading all of a body that it refused.
+            .args(["--request-retries", "3"])
             .args(["--continue-on-failure", "--no-color", "--warnings", "off"])
             .args(arguments)
             .current_dir(folder.path())
@@ -76,16 +78,22 @@ impl Tester {
     }
 }
 
-/// What is not the business of these runs: who may do what is that of the authorization table's test; and a description
-/// cannot say that only an invitation for one node may name it.
+/// What is not the business of these runs, who may do what, is that of the authorization table's test. And a description
+/// cannot say everything: that only an invitation for one node may name it; what a host is; that a node which a grant
+/// names must be there; that the hub's own socket has no TLS to prove a key on.
 const SETTINGS: &str = r#"
 [checks]
 ignored_auth.enabled = false
 object_level_authorization.enabled = false
 
 [[operations]]
-include-operation-id = "invites_invite"
+include-operation-id-regex = "^(invites_invite|grants_.+)$"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404", "409"]
+checks.ensure_resource_availability.enabled = false
+
+[[operations]]
+include-operation-id = "identity_prove"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400"]
 "#;
 
 /// The same requests in every run.
@@ -135,7 +143,7 @@ async fn schemathesis_finds_no_answer_outside_the_description() -> anyhow::Resul
 }
 
 #[tokio::test]
-async fn schemathesis_finds_nothing_in_what_is_ones_own() -> anyhow::Result<()> {
+async fn schemathesis_finds_nothing_as_a_person() -> anyhow::Result<()> {
     if !need("schemathesis") {
         return Ok(());
     }
@@ -144,7 +152,7 @@ async fn schemathesis_finds_nothing_in_what_is_ones_own() -> anyhow::Result<()> 
     let headers = ["--header", &cookie, "--header", "Sec-Fetch-Site: same-origin"];
     let arguments = [headers.as_slice(), &SHORT].concat();
     let tester = Tester::new(&format!("https://{}", hub.address()), SETTINGS, &arguments)?;
-    tester.only(|access| matches!(access, Access::SignedIn | Access::Known)).run().await?;
+    tester.only(|access| matches!(access, Access::SignedIn | Access::Known | Access::Open)).run().await?;
     // Otherwise it would have tested nothing but refusals.
     ada.op(&hub).await.context("the tester ended its own session")?;
     Ok(())
@@ -160,7 +168,7 @@ async fn schemathesis_is_refused_everything_without_credentials() -> anyhow::Res
         negative_data_rejection.expected-statuses = [401]\n\
         positive_data_acceptance.expected-statuses = [401]\n";
     let checks = "negative_data_rejection,positive_data_acceptance,response_schema_conformance";
-    let bounds = ["--phases", "coverage,fuzzing", "--max-examples", "2", "--generation-deterministic"];
+    let bounds = ["--phases", "fuzzing", "--max-examples", "8", "--generation-deterministic"];
     let arguments = [["--checks", checks].as_slice(), &bounds].concat();
     let tester = Tester::new(&format!("https://{}", hub.address()), settings, &arguments)?;
     tester.only(|access| !matches!(access, Access::Open)).run().await

@@ -101,16 +101,16 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
         return Err(Error::invalid("body", NUL));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let input = serde_path_to_error::deserialize(&mut json)
-        .or_else(|error| in_whole_numbers(body).and_then(|value| T::deserialize(value).ok()).ok_or(error));
-    let input = input.map_err(|error| {
+    let input = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         // What is not known yet of the path when reading ends is written as a question mark.
         let field = path.trim_end_matches(['.', '?']);
         Error::invalid(if field.is_empty() { "body" } else { field }, error.inner().to_string())
-    })?;
-    json.end().map_err(|error| Error::invalid("body", error.to_string()))?;
-    Ok(input)
+    });
+    match input {
+        Ok(input) => json.end().map(|()| input).map_err(|error| Error::invalid("body", error.to_string())),
+        Err(error) => in_whole_numbers(body).and_then(|value| T::deserialize(value).ok()).ok_or(error),
+    }
 }
 
 /// The document with 5 where it says 5.0, if it does: to JSON these are one number, and some libraries write no other.
@@ -241,6 +241,7 @@ mod tests {
             [n(r#"{"n": 5.0}"#), n(r#"{"n": 5e3}"#), n(r#"{"n": 5}"#)],
             [Some(5), Some(5000), Some(5)]
         );
+        assert_eq!(n(r#"{"n": 5.0, "and": "more"}"#), Some(5));
         for bad in [r#"{"n": 5.5}"#, r#"{"n": -5.0}"#, r#"{"n": 1e300}"#, r#"{"n": "5.0"}"#, r#"{"n": 5.0"#] {
             assert_eq!(n(bad), None, "{bad}");
         }

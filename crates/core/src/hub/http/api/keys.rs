@@ -31,7 +31,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
 #[utoipa::path(
     post,
     path = "/nave/v1/nodes/{node}/key",
-    params(("node" = String, Path, description = "Its name.", example = "lab")),
+    params((
+        "node" = String,
+        Path,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
+        description = "Its name.",
+        example = "lab"
+    )),
     request_body = Option<MintKey>,
     responses((status = 200, description = "The key, told once", body = KeyText))
 )]
