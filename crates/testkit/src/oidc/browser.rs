@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
+use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Method, RequestBuilder, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -68,6 +68,7 @@ impl Browser {
         let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self.client.request(Method::POST, url.clone());
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
+        let request = request.header(ORIGIN, url.origin().ascii_serialization());
         self.send(request, url).await
     }
 
@@ -164,8 +165,14 @@ impl Page {
         self.url.join(&action.replace("&amp;", "&")).ok()
     }
 
+    /// Where its first link whose address begins so leads.
+    pub fn link(&self, start: &str) -> Option<Url> {
+        let rest = between(&self.text, &format!("href=\"{start}"), "\"")?;
+        self.url.join(&format!("{start}{rest}").replace("&#38;", "&").replace("&amp;", "&")).ok()
+    }
+
     /// The value of a hidden field.
-    fn hidden(&self, name: &str) -> Option<String> {
+    pub fn hidden(&self, name: &str) -> Option<String> {
         between(&self.text, &format!("name=\"{name}\" value=\""), "\"").map(ToOwned::to_owned)
     }
 }

@@ -53,6 +53,34 @@ async fn a_browser_goes_to_the_provider_and_comes_back_signed_in() -> anyhow::Re
 }
 
 #[tokio::test]
+async fn signing_out_here_leads_to_signing_out_there() -> anyhow::Result<()> {
+    if !need("oidc") {
+        return Ok(());
+    }
+    let (hub, provider) = hub_with_provider().await?;
+    let mut browser = browser(&hub, &provider)?;
+    let at = |path: &str| format!("{}{path}", hub.url()).parse();
+    let away = async |browser: &mut Browser| {
+        let begun = browser.get(&at("/oidc/begin/lab")?).await?;
+        begun.next.ok_or_else(|| anyhow::anyhow!("it sends nobody away: {}", begun.text))
+    };
+    let url = away(&mut browser).await?;
+    let back = browser.sign_in(&url, "ada").await?;
+    browser.get(&back).await?;
+    let home = browser.get(&at("/")?).await?;
+    let token = home.hidden("form_token").ok_or_else(|| anyhow::anyhow!("no form: {}", home.text))?;
+    let left = browser.post(&at("/sign-out")?, &[("form_token", &token)]).await?;
+    assert!(browser.cookie(cookie::NAME).is_none());
+    let url = away(&mut browser).await?;
+    assert!(!browser.is_asked_who(&url).await?, "the provider still knows this browser");
+    let link = left.link(&provider.issuer()).ok_or_else(|| anyhow::anyhow!("no link: {}", left.text))?;
+    assert_eq!(browser.sign_out(&link).await?, at("/")?);
+    let url = away(&mut browser).await?;
+    assert!(browser.is_asked_who(&url).await?, "the provider knows this browser no more");
+    Ok(())
+}
+
+#[tokio::test]
 async fn nobody_is_sent_astray() -> anyhow::Result<()> {
     if !need("oidc") {
         return Ok(());
