@@ -2,5 +2,6 @@
 
 mod gallery;
 mod journey;
+mod plain;
 mod provider;
 mod real;
