@@ -54,17 +54,12 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
             sqlite: include_str!("../../../migrations/sqlite/0001_ground_floor.sql"),
             postgres: include_str!("../../../migrations/postgres/0001_ground_floor.sql"),
         },
-        Migration {
-            version: 2,
-            name: "people",
-            sqlite: include_str!("../../../migrations/sqlite/0002_people.sql"),
-            postgres: include_str!("../../../migrations/postgres/0002_people.sql"),
-        },
-        Migration {
-            version: 3,
-            name: "mail",
-            sqlite: include_str!("../../../migrations/sqlite/0003_mail.sql"),
-            postgres: include_str!("../../../migrations/postgres/0003_mail.sql"),
-        },
+        on_both(2, "people", include_str!("../../../migrations/both/0002_people.sql")),
+        on_both(3, "mail", include_str!("../../../migrations/both/0003_mail.sql")),
     ],
 };
+
+/// A step whose text both engines take.
+const fn on_both(version: u32, name: &'static str, sql: &'static str) -> Migration {
+    Migration { version, name, sqlite: sql, postgres: sql }
+}

@@ -86,7 +86,7 @@ pub async fn poll(op: &Op, hub: &Hub, device_code: &str) -> Result<DeviceStatus>
     let mut reader = hub.store.read().await?;
     let Some(row) = table::by_secret(&mut reader, &secret.hash()).await? else {
         hub.wrong_keys.wrong(op.source);
-        return Err(Error::not_found("sign-in of a device", "that code"));
+        return Err(Error::Conflict("no device waits with this code: start `nave login` anew".to_owned()));
     };
     let node = match (row.status.as_str(), row.node) {
         ("denied", _) => return Ok(DeviceStatus::Denied),

@@ -97,11 +97,17 @@ pub async fn setup(op: &Op, hub: &Hub) -> Result<Option<Zeroizing<String>>> {
 /// Invites a person. Inviting somebody again who has not come yet makes a new link.
 pub async fn invite(op: &Op, hub: &Hub, new: &NewPerson) -> Result<PersonLink> {
     access::require(op, super::INVITE)?;
-    invite_for(op, hub, new, false).await
+    invite_in(hub.store.begin().await?, op, hub, new, false).await
 }
 
-/// As [`invite`]; `asked` is whether the person asked for it, which the letter then says.
-pub(super) async fn invite_for(op: &Op, hub: &Hub, new: &NewPerson, asked: bool) -> Result<PersonLink> {
+/// As [`invite`], with what an act holds already. `asked` is whether the person asked for it, which the letter then says.
+pub(super) async fn invite_in(
+    mut act: Act,
+    op: &Op,
+    hub: &Hub,
+    new: &NewPerson,
+    asked: bool,
+) -> Result<PersonLink> {
     access::require(op, super::INVITE)?;
     let email = check_email(&new.email)?;
     let name = if new.name.trim().is_empty() { email } else { check_name(&new.name)? };
@@ -111,7 +117,6 @@ pub(super) async fn invite_for(op: &Op, hub: &Hub, new: &NewPerson, asked: bool)
             format!("must name at least one: {}", Role::ALL.map(Role::word).join(", ")),
         ));
     }
-    let mut act = hub.store.begin().await?;
     let roles = super::resolve_roles(act.connection(), &new.roles).await?;
     let id = match store::by_email(act.connection(), email).await? {
         Some(row) if row.status == PersonStatus::Invited => {
@@ -182,9 +187,9 @@ async fn mail_reset(op: &Op, hub: &Hub, email: &str) -> Result<()> {
 pub async fn open(op: &Op, hub: &Hub, token: &str) -> Result<OpenLink> {
     hub.wrong_keys.check(op.source)?;
     let refused = || {
-        Error::not_found(
-            "link that is still good; ask an administrator of this hub for a new one, this one",
-            "",
+        Error::Forbidden(
+            "this link is not, or no longer, good: it was used, has ended, or a newer one took its place; ask an administrator of this hub for another"
+                .to_owned(),
         )
     };
     let Ok(secret) = token.parse::<Secret>() else {

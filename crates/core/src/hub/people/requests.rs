@@ -77,21 +77,22 @@ pub async fn list(op: &Op, hub: &Hub, status: &str) -> Result<Vec<AccessRequest>
 
 /// Lets somebody in who asked: an invitation goes out.
 pub async fn accept(op: &Op, hub: &Hub, id: &str, roles: &[RoleHeld]) -> Result<PersonLink> {
-    let request = decide(op, hub, id, "accepted", roles.is_empty()).await?;
+    let (act, request) = decide(op, hub, id, "accepted").await?;
     let new = NewPerson { email: request.email, name: request.name, roles: roles.to_vec() };
-    super::links::invite_for(op, hub, &new, true).await
+    super::links::invite_in(act, op, hub, &new, true).await
 }
 
 /// Does not let somebody in.
 pub async fn decline(op: &Op, hub: &Hub, id: &str) -> Result<()> {
-    decide(op, hub, id, "declined", false).await.map(drop)
+    let (mut act, request) = decide(op, hub, id, "declined").await?;
+    let letter = Letter::AccessDeclined { words: None };
+    super::write_to(&mut act, op, hub, &request.email, &letter).await?;
+    act.commit().await
 }
 
-async fn decide(op: &Op, hub: &Hub, id: &str, status: &str, no_roles: bool) -> Result<AccessRequest> {
+/// Writes a decision into an act, in which follows what it leads to.
+async fn decide(op: &Op, hub: &Hub, id: &str, status: &str) -> Result<(Act, AccessRequest)> {
     access::require(op, DECIDE)?;
-    if no_roles {
-        return Err(Error::invalid("roles", "must name at least one role"));
-    }
     let missing = || Error::not_found("access request", id);
     let parsed: AccessRequestId = id.parse().map_err(|_| missing())?;
     let mut act = hub.store.begin().await?;
@@ -101,13 +102,8 @@ async fn decide(op: &Op, hub: &Hub, id: &str, status: &str, no_roles: bool) -> R
     }
     let action = if status == "accepted" { "access_request.accepted" } else { "access_request.declined" };
     hub.record(&mut act, op, about(action, id, &request.email)).await?;
-    if status == "declined" {
-        let letter = Letter::AccessDeclined { words: None };
-        super::write_to(&mut act, op, hub, &request.email, &letter).await?;
-    }
     tell_after_commit(&mut act, hub, parsed);
-    act.commit().await?;
-    Ok(request)
+    Ok((act, request))
 }
 
 fn about(action: &'static str, id: &str, email: &str) -> Event {

@@ -82,7 +82,7 @@ async fn ask(
     request_body = DevicePoll,
     responses(
         (status = 200, description = "How it stands", body = DeviceStatus),
-        (status = 404, description = "No device asked with that code"),
+        (status = 409, description = "No device asked with that code"),
         (status = 429, description = "Too many wrong codes from one address")
     )
 )]
