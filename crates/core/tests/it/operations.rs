@@ -100,5 +100,7 @@ async fn health_and_errors_are_told_in_one_way() -> anyhow::Result<()> {
     let (_, id) = page.split_once("nave-request-id: ").context("the answer names the request")?;
     let id = id.lines().next().unwrap_or_default();
     assert!(page.matches(id).count() > 1, "the page itself names it too: {page}");
+    let spent = get(&hub, b"", "/invitation/used-already", "").await?;
+    assert!(spent.starts_with("HTTP/1.1 403") && spent.contains("This link is not good"), "{spent}");
     Ok(())
 }
