@@ -93,6 +93,14 @@ pub enum DialError {
         /// The hub's words.
         message: String,
     },
+    /// Another hub answers there.
+    #[error(
+        "{url}: another hub answers there than the one that this machine knows: look at the address; if the hub was made anew, join or sign in anew. Nothing was sent to it"
+    )]
+    OtherHub {
+        /// The hub's address.
+        url: HubUrl,
+    },
     /// The connection ends somewhere else than at the hub that was expected.
     #[error("{url}: the hub could not prove its key on this connection: something in between ends TLS")]
     Intercepted {
@@ -114,7 +122,10 @@ impl DialError {
             Self::Refused { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
-            Self::WrongHub { .. } | Self::Forged { .. } | Self::Intercepted { .. } => false,
+            Self::WrongHub { .. }
+            | Self::Forged { .. }
+            | Self::OtherHub { .. }
+            | Self::Intercepted { .. } => false,
         }
     }
 }
@@ -248,10 +259,22 @@ pub async fn meet(url: &HubUrl, config: Arc<ClientConfig>, node: &PublicKey) -> 
     let (mut sender, driver) =
         http1::handshake(TokioIo::new(io)).await.map_err(|error| not_a_hub(error.to_string()))?;
     tokio::spawn(driver);
+    let hub = hub_of(&mut sender, url, node, exporter).await?;
+    Ok(Met { hub, fingerprint })
+}
+
+/// The key that whoever answers on a connection proves on it.
+async fn hub_of(
+    sender: &mut http1::SendRequest<Full<Bytes>>,
+    url: &HubUrl,
+    node: &PublicKey,
+    exporter: Exporter,
+) -> Result<PublicKey, DialError> {
+    let not_a_hub = |problem: String| DialError::NotAHub { url: url.clone(), problem };
     let request = Request::get("/nave/v1/identity")
         .header(header::HOST, url.authority())
         .header(NODE_KEY, node.to_string())
-        .body(Empty::<Bytes>::new())
+        .body(Full::<Bytes>::default())
         .map_err(|error| not_a_hub(error.to_string()))?;
     let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
     let response =
@@ -260,7 +283,11 @@ pub async fn meet(url: &HubUrl, config: Arc<ClientConfig>, node: &PublicKey) -> 
         let (status, body) = read_error(response).await;
         return Err(refusal(status, &body));
     }
-    let text = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let (head, body) = response.into_parts();
+    // Read to its end, so that the connection takes the next request.
+    let body = tokio::time::timeout(ANSWER_TIMEOUT, Limited::new(body, MAX_ERROR_BODY).collect()).await;
+    body.map_err(|_| DialError::Timeout { url: url.clone() })?.map_err(|e| not_a_hub(e.to_string()))?;
+    let text = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
     let hub: PublicKey = text(HUB_KEY)
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| not_a_hub("it names no key".to_owned()))?;
@@ -271,25 +298,28 @@ pub async fn meet(url: &HubUrl, config: Arc<ClientConfig>, node: &PublicKey) -> 
     if !proved {
         return Err(DialError::Intercepted { url: url.clone() });
     }
-    Ok(Met { hub, fingerprint })
+    Ok(hub)
 }
 
-/// A connection to the native API on which this node has proved itself.
+/// A connection to the native API on which the hub and this node have proved themselves.
 pub struct ApiConnection {
     sender: http1::SendRequest<Full<Bytes>>,
     url: HubUrl,
     proof: HeaderValue,
 }
 
-/// Opens a connection to the native API as this node. Unlike on a link, the hub does not prove itself first: the
-/// request carries nothing that another connection could use.
+/// Opens a connection to the native API as this node. The hub proves its key first: nobody in between reads what is
+/// asked, or answers in its place.
 pub async fn api(known: &Known) -> Result<ApiConnection, DialError> {
     let (io, exporter) = dial(&known.url, Arc::clone(&known.tls)).await?;
     let connection = Connection { hub: known.hub, node: known.key.public(), exporter };
-    let (sender, driver) = http1::handshake(TokioIo::new(io))
+    let (mut sender, driver) = http1::handshake(TokioIo::new(io))
         .await
         .map_err(|error| DialError::NotAHub { url: known.url.clone(), problem: error.to_string() })?;
     tokio::spawn(driver);
+    if hub_of(&mut sender, &known.url, &connection.node, exporter).await? != known.hub {
+        return Err(DialError::OtherHub { url: known.url.clone() });
+    }
     let proof = format!("Nave {}.{}", known.key.public(), connection.sign(Role::Api, &known.key));
     let proof = HeaderValue::from_str(&proof).expect("base64url is a header value");
     Ok(ApiConnection { sender, url: known.url.clone(), proof })

@@ -6,7 +6,7 @@ use nave_core::hub::identity::{self, KeyKind};
 use nave_core::node::{Invitation, JoinError};
 use nave_link::address::HubUrl;
 use nave_link::certificate;
-use nave_link::dial::{self, DialError};
+use nave_link::dial::{self, DialError, Known};
 use nave_link::handshake::HandshakeError;
 use nave_link::random::Random;
 use nave_testkit::hub::TestHub;
@@ -69,6 +69,21 @@ async fn a_proxy_that_ends_tls_is_noticed_before_the_token_is_shown() -> anyhow:
     assert!(error.to_string().contains("ends TLS"), "{error}");
     request.url = hub.url();
     nave_core::node::join(request, &Random::system(), |_| {}).await.expect("the token was not shown to it");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_in_between_answers_a_command_line() -> anyhow::Result<()> {
+    let (hub, elsewhere) = (TestHub::start().await?, TestHub::start().await?);
+    let lab = TestNode::join(&hub, "lab", &[], &[]).await?;
+    let key = lab.folder.key(&Random::system())?;
+    let known = Known { url: hub.url(), hub: hub.hub().key.public(), key, tls: certificate::by_key() };
+    dial::api(&known).await?;
+    let url = between(&hub, another_certificate()).await?;
+    let error = dial::api(&Known { url, ..known.clone() }).await.err();
+    assert!(matches!(error, Some(DialError::Intercepted { .. })), "{error:?}");
+    let error = dial::api(&Known { url: elsewhere.url(), ..known }).await.err();
+    assert!(matches!(error, Some(DialError::OtherHub { .. })), "{error:?}");
     Ok(())
 }
 
