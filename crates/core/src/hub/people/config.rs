@@ -37,7 +37,7 @@ pub enum SecondFactor {
 }
 
 /// What can be set about people, with every default filled in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeopleSettings {
     /// Whether a second factor is needed.
     pub second_factor: SecondFactor,
