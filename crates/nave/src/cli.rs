@@ -183,7 +183,10 @@ pub enum Ca {
         forget_root_key: bool,
     },
     /// Make this machine trust the authority (or the hub's own certificate, if there is none); needs root
-    Trust,
+    Trust {
+        /// The certificate, where the hub is another machine: its ca/root-cert.pem [default: that of the hub here]
+        file: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

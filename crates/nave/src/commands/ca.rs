@@ -1,8 +1,8 @@
 //! `nave ca`: a private certificate authority in the data folder.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use nave_core::clock::Clock;
-use nave_core::hub::identity::ca;
+use nave_core::hub::identity::{TlsIdentity, ca};
 
 use super::Context;
 use crate::cli::Ca;
@@ -25,13 +25,20 @@ pub fn run(context: &Context<'_>, command: Ca) -> anyhow::Result<()> {
                 "nave: to serve it, put `tls.ca_host = \"{host}\"` and a listener with `identity = \"ca\"` into the configuration, or start with --tls-cert and --tls-key; then restart the hub"
             ));
         }
-        Ca::Trust => {
+        Ca::Trust { file } => {
             if !nix::unistd::geteuid().is_root() {
                 bail!("only root can change what this machine trusts: use sudo");
             }
             let root = ca::root_certificate(&context.data);
-            let (certificate, label) =
-                if root.exists() { (root, "ca") } else { (context.data.join("cert/hub-cert.pem"), "hub") };
+            let (certificate, label) = match file {
+                Some(file) => {
+                    let pem = std::fs::read(&file).with_context(|| file.display().to_string())?;
+                    TlsIdentity::inspect(&pem).with_context(|| file.display().to_string())?;
+                    (file, "ca")
+                }
+                None if root.exists() => (root, "ca"),
+                None => (context.data.join("cert/hub-cert.pem"), "hub"),
+            };
             let (installed, program) = ca::trust(&certificate, label)?;
             printer.data(installed.display());
             printer.talk(format!(

@@ -78,7 +78,7 @@ async fn greet(context: &Context<'_>, running: &RunningHub, first: bool) -> anyh
         let set_up = nave_core::hub::people::links::setup(&hub.op("start"), hub).await?;
         if let Some(link) = set_up {
             context.printer.talk(format!(
-                "Set up the first administrator: open this link; it is good once, for a day. The browser warns of the hub's own\ncertificate: compare the fingerprint above with the one that it shows, or run `nave ca trust` on the browser's machine.\n\n  {}\n",
+                "Set up the first administrator: open this link; it is good once, for a day. The browser warns of the hub's own\ncertificate: compare the fingerprint above with the one that it shows.\n\n  {}\n",
                 link.as_str()
             ));
         }
