@@ -4,6 +4,7 @@
 
 mod backup;
 mod command_line;
+mod docs;
 mod kill;
 mod login;
 mod mail;
