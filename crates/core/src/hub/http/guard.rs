@@ -43,8 +43,10 @@ where
 /// Finds out who asks, where that decides anything, and leaves it for the handler.
 async fn admit(access: Access, parts: &mut Parts, hub: &Arc<Hub>) -> Result<()> {
     // Everyone may come in there; pages send whoever is not signed in to sign in.
-    let open =
-        matches!(access, Access::Open | Access::Proof | Access::Metrics | Access::Page(_) | Access::OwnPage);
+    let open = matches!(
+        access,
+        Access::Open | Access::Proof | Access::Metrics | Access::Listed | Access::Page(_) | Access::OwnPage
+    );
     if open {
         return Ok(());
     }
