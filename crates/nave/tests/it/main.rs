@@ -8,4 +8,5 @@ mod kill;
 mod login;
 mod mail;
 mod netns;
+mod not_my_board;
 mod program;
