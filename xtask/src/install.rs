@@ -28,6 +28,7 @@ struct PythonPackage {
 /// They share one virtual environment: what one of them needs must suit the others.
 const PYTHON_PACKAGES: &[PythonPackage] = &[
     PythonPackage { name: "aiosmtpd", version: "1.4.6" },
+    PythonPackage { name: "not-my-board", version: "0.13.0" },
     PythonPackage { name: "schemathesis", version: "4.32.5" },
 ];
 

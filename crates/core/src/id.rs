@@ -59,6 +59,14 @@ id!(
     StreamId
 );
 id!(
+    /// Exclusive use of one resource by one holder.
+    LeaseId
+);
+id!(
+    /// One start of a hub, as the owner of pools.
+    OwnerId
+);
+id!(
     /// A human account.
     PersonId
 );

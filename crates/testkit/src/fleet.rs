@@ -1,5 +1,6 @@
 //! A fleet that only counts: it proves the seam between the core and the fleets.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,23 +8,31 @@ use axum::Json;
 use axum::extract::State;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use nave_core::api::Check;
 use nave_core::hub::access::{self, Action, Roles};
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::Result;
-use nave_core::hub::fleet::{Fleet, NodeHappening};
+use nave_core::hub::fleet::{Fleet, Measure, NodeHappening};
 use nave_core::hub::http::{Access, Routes};
 use nave_core::hub::job::Job;
+use nave_core::hub::leases::PoolKind;
 use nave_core::hub::op::Op;
 use nave_core::hub::store::{Migration, MigrationSet};
 
 /// Reading the count.
 pub const COUNT: Action = Action::new("testfleet.count", Roles::ANY);
+/// Taking one of its things.
+pub const TAKE: Action = Action::new("testfleet.take", Roles::OPERATORS);
+/// Taking it away from others.
+pub const MANAGE: Action = Action::new("testfleet.manage", Roles::ADMINS);
 
 /// Counts what happens to nodes, in its own table.
 #[derive(Debug, Default)]
 pub struct TestFleet {
     /// What it heard, in order.
     pub heard: Arc<Mutex<Vec<NodeHappening>>>,
+    /// How long its leases outlive connections.
+    pub grace: Duration,
 }
 
 mod store {
@@ -58,8 +67,12 @@ impl Fleet for TestFleet {
         }
     }
 
+    fn pools(&self) -> Vec<PoolKind> {
+        vec![PoolKind { name: "testfleet", noun: "thing", take: TAKE, manage: MANAGE, grace: self.grace }]
+    }
+
     fn actions(&self) -> &'static [Action] {
-        &[COUNT]
+        &[COUNT, TAKE, MANAGE]
     }
 
     fn routes(&self, routes: Routes) -> Routes {
@@ -70,6 +83,19 @@ impl Fleet for TestFleet {
         vec![Job::new("testfleet.look", Duration::from_hours(1), Some("node"), |hub| async move {
             Ok(format!("{} nodes connected", hub.presence.count()))
         })]
+    }
+
+    fn measures(&self, hub: &Hub) -> Vec<Measure> {
+        let held = hub.leases.pool("testfleet").map_or(0, |pool| pool.held().len());
+        vec![Measure { name: "testfleet_held", help: "Things that somebody has", value: held }]
+    }
+
+    fn shows_measures_to(&self, _: IpAddr) -> bool {
+        false
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        Vec::new()
     }
 
     fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {

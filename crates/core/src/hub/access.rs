@@ -53,6 +53,7 @@ pub fn allows(op: &Op, action: Action, scope: &Scope) -> bool {
     match &op.actor {
         Actor::Hub(_) | Actor::Operator { .. } => true,
         Actor::Person(person) => person.rights.allows(action, scope),
+        Actor::Client(client) => client.may.contains(&action),
         Actor::Node { .. } | Actor::Anonymous => false,
     }
 }
@@ -87,6 +88,10 @@ fn refusal(op: &Op, action: Action) -> Error {
         Actor::Person(person) => Error::Forbidden(format!(
             "{} may not do that ({action}): it takes the role {}; ask an administrator of this hub",
             person.name, action.roles
+        )),
+        Actor::Client(client) => Error::Forbidden(format!(
+            "{} may not do that ({action}): the hub's configuration does not let it",
+            client.name
         )),
         _ => Error::Unauthenticated(format!(
             "this needs an identity ({action}): sign in with `nave login`, use the command line on the hub's own machine, or an API token"

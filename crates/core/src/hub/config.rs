@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use nave_link::address::HubUrl;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::context::{JoinWithAccessKey, NodeSettings};
@@ -24,8 +25,15 @@ const MAX_SIZE: usize = 256 << 10;
 #[error("{0}")]
 pub struct ConfigError(String);
 
+impl ConfigError {
+    /// What is wrong, and what to do.
+    pub fn new(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+}
+
 /// `/etc/nave/hub.toml`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HubConfig {
     /// Addresses to listen on, each with identity `self` (or `files`, if a certificate is configured).
@@ -52,6 +60,19 @@ pub struct HubConfig {
     pub mail: Option<MailTable>,
     /// What connections may take.
     pub limits: LimitsTable,
+    /// The board fleet's settings, which it reads itself with [`fleet_table`].
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub boards: toml::Table,
+}
+
+/// Reads a fleet's table of the configuration, with the same words about mistakes.
+///
+/// # Errors
+///
+/// When a key is not known, or a value makes no sense.
+pub fn fleet_table<T: DeserializeOwned>(name: &str, table: &toml::Table) -> Result<T, ConfigError> {
+    T::deserialize(table.clone())
+        .map_err(|error| ConfigError(format!("[{name}] {}", explain(&error.to_string()))))
 }
 
 /// `[[listener]]`

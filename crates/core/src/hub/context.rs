@@ -15,6 +15,7 @@ use super::event::{self, Event};
 use super::fleet::{Fleet, NodeHappening};
 use super::identity::{AccessKeys, TlsIdentity};
 use super::job::Jobs;
+use super::leases::Leases;
 use super::mail::MailServer;
 use super::metrics::Metrics;
 use super::nodes::Presence;
@@ -88,6 +89,8 @@ pub struct Hub {
     pub presence: Presence,
     /// Streams under way.
     pub streams: Streams,
+    /// Who holds what.
+    pub leases: Leases,
     /// What people need to sign in.
     pub people: People,
     /// Wrong keys, passwords and tokens, by source address.

@@ -1,5 +1,6 @@
 //! The seam between the core and the fleets: what a fleet brings, and what it hears.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -8,7 +9,9 @@ use super::access::Action;
 use super::context::Hub;
 use super::http::Routes;
 use super::job::Job;
+use super::leases::PoolKind;
 use super::store::MigrationSet;
+use crate::api::Check;
 use crate::id::NodeId;
 
 /// What happened to a node.
@@ -22,6 +25,17 @@ pub enum NodeHappening {
     Revoked(NodeId),
 }
 
+/// A number that goes up and down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// Its whole name.
+    pub name: &'static str,
+    /// For people.
+    pub help: &'static str,
+    /// The number now.
+    pub value: usize,
+}
+
 /// A fleet: one way to put nodes to work.
 pub trait Fleet: Send + Sync {
     /// Its name, which is also the prefix of its tables and actions.
@@ -33,11 +47,23 @@ pub trait Fleet: Send + Sync {
     /// What can be done in it.
     fn actions(&self) -> &'static [Action];
 
+    /// The pools that it leases from.
+    fn pools(&self) -> Vec<PoolKind>;
+
     /// Its routes, added to those given.
     fn routes(&self, routes: Routes) -> Routes;
 
     /// Its work in the background.
     fn jobs(&self) -> Vec<Job>;
+
+    /// What it counts, for `/metrics`.
+    fn measures(&self, hub: &Hub) -> Vec<Measure>;
+
+    /// Whether whoever is there may see what this fleet counts, without the rest.
+    fn shows_measures_to(&self, source: IpAddr) -> bool;
+
+    /// What an operator should know about its settings, for `nave status`.
+    fn checks(&self) -> Vec<Check>;
 
     /// Hears what happened to a node; in order for each node.
     fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()>;

@@ -142,5 +142,6 @@ pub fn core_jobs() -> Vec<Job> {
         }),
     ];
     jobs.extend(super::mail::jobs());
+    jobs.extend(super::leases::jobs());
     jobs
 }

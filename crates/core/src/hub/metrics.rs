@@ -20,6 +20,7 @@ use subtle::ConstantTimeEq as _;
 use super::context::Hub;
 use super::edge::{Connection, LocalPeer};
 use super::error::{Error, Result};
+use super::fleet::{Fleet, Measure};
 use super::http::{Access, Routes};
 use super::{job, mail, nodes};
 
@@ -72,14 +73,41 @@ async fn metrics(
     local: Option<Extension<LocalPeer>>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let loopback = connection.is_some_and(|connection| connection.peer.ip().is_loopback());
+    let source = connection.map(|connection| connection.peer.ip());
+    let loopback = source.is_some_and(|source| source.is_loopback());
     if !loopback && local.is_none() && !holds_token(hub.metrics_token.as_ref(), &headers)? {
+        let shown = source.and_then(|source| describe_fleets(&hub, |fleet| fleet.shows_measures_to(source)));
+        if let Some(registry) = shown {
+            return answer(&registry);
+        }
         return Err(Error::Unauthenticated(
             "metrics are for loopback, or for whoever sends the token of metrics.token_file as a bearer token".to_owned(),
         ));
     }
-    let text = describe(&hub).await?;
+    answer(&describe(&hub).await?)
+}
+
+fn answer(registry: &Registry) -> Result<Response> {
+    let mut text = String::new();
+    encode(&mut text, registry).map_err(Error::internal)?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+/// What some of the fleets count, under names of their own; `None` if none of them counts anything.
+fn describe_fleets(hub: &Hub, which: impl Fn(&dyn Fleet) -> bool) -> Option<Registry> {
+    let mut registry = Registry::default();
+    let fleets = hub.fleets.iter().filter(|fleet| which(fleet.as_ref()));
+    let measures: Vec<Measure> = fleets.flat_map(|fleet| fleet.measures(hub)).collect();
+    for measure in &measures {
+        registry.register(measure.name, measure.help, gauge(measure.value));
+    }
+    (!measures.is_empty()).then_some(registry)
+}
+
+fn gauge(value: usize) -> Gauge {
+    let gauge: Gauge = Gauge::default();
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    gauge
 }
 
 /// The file is read every time, so that a new token holds at once.
@@ -92,14 +120,9 @@ fn holds_token(file: Option<&PathBuf>, headers: &HeaderMap) -> Result<bool> {
     Ok(!token.is_empty() && bool::from(token.as_bytes().ct_eq(shown.as_bytes())))
 }
 
-async fn describe(hub: &Hub) -> Result<String> {
-    let mut registry = Registry::with_prefix("nave");
-    let number = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
-    let gauge = |value: usize| {
-        let gauge: Gauge = Gauge::default();
-        gauge.set(number(value));
-        gauge
-    };
+async fn describe(hub: &Hub) -> Result<Registry> {
+    let mut all = describe_fleets(hub, |_| true).unwrap_or_default();
+    let registry = all.sub_registry_with_prefix("nave");
     let counter = |value: &AtomicU64| {
         let counter: Counter = Counter::default();
         counter.inc_by(value.load(Ordering::Relaxed));
@@ -139,7 +162,5 @@ async fn describe(hub: &Hub) -> Result<String> {
         failures.get_or_create(&JobName { job: job.name }).set(i64::from(job.failures));
     }
     registry.register("job_failures", "How often in a row a background job failed", failures);
-    let mut text = String::new();
-    encode(&mut text, &registry).map_err(Error::internal)?;
-    Ok(text)
+    Ok(all)
 }

@@ -13,6 +13,7 @@ pub mod grants;
 pub mod http;
 pub mod identity;
 pub mod job;
+pub mod leases;
 pub mod mail;
 pub mod metrics;
 pub mod nodes;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::access::Rights;
+use super::access::{Action, Rights};
 use crate::clock::Clock;
 use crate::id::{NodeId, PersonId, RequestId, SessionId, TokenId};
 
@@ -26,6 +26,8 @@ pub enum Actor {
     },
     /// A person.
     Person(Person),
+    /// A program that a dialect let in, as the configuration says: no account of this hub.
+    Client(Client),
     /// Nobody that the hub knows (yet).
     Anonymous,
 }
@@ -41,6 +43,19 @@ pub struct Person {
     pub rights: Arc<Rights>,
     /// The way it came.
     pub via: Via,
+}
+
+/// A program that a dialect let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The dialect.
+    pub dialect: &'static str,
+    /// Who it is, the same on each of its connections: whoever vouches for it and the name there, or its address.
+    pub id: String,
+    /// How people call it.
+    pub name: String,
+    /// What the configuration lets it do.
+    pub may: Vec<Action>,
 }
 
 /// How a person proved who it is.
@@ -82,6 +97,7 @@ impl Actor {
             Self::Operator { .. } => "operator",
             Self::Node { .. } => "node",
             Self::Person(_) => "person",
+            Self::Client(_) => "client",
             Self::Anonymous => "anonymous",
         }
     }
@@ -93,6 +109,7 @@ impl Actor {
             Self::Operator { uid } => uid.to_string(),
             Self::Node { id, .. } => id.to_string(),
             Self::Person(person) => person.id.to_string(),
+            Self::Client(client) => format!("{} {}", client.dialect, client.id),
             Self::Anonymous => String::new(),
         }
     }
@@ -104,6 +121,7 @@ impl Actor {
             Self::Operator { uid } => format!("operator (uid {uid})"),
             Self::Node { name, .. } => name.clone(),
             Self::Person(person) => person.name.clone(),
+            Self::Client(client) => client.name.clone(),
             Self::Anonymous => "anonymous".to_owned(),
         }
     }

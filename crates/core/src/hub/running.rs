@@ -20,6 +20,7 @@ use super::fleet::Fleet;
 use super::http::{self, Document, RouteRow, Routes};
 use super::identity::{self, AccessKeys, DataFolder, IdentityError, TlsIdentity};
 use super::job;
+use super::leases::{Leases, PoolKind};
 use super::mail::{MailError, MailServer};
 use super::nodes::Presence;
 use super::people::People;
@@ -149,6 +150,10 @@ impl HubSetup {
 
         let providers = Providers::new(&self.config.people.oidc)?;
         let store = open_store(&self.folder, &self.config, &self.fleets, &self.clock).await?;
+        let pools: Vec<PoolKind> = self.fleets.iter().flat_map(|fleet| fleet.pools()).collect();
+        let leases = Leases::open(&store, &pools, &self.clock).await;
+        let leases =
+            leases.map_err(|error| StartError::Store { url: store.url().clone(), words: words(&error) })?;
         let sealer = Sealer::open(&store, master, &self.random, &self.clock).await?;
         let hub = Arc::new(Hub {
             clock: self.clock.clone(),
@@ -163,6 +168,7 @@ impl HubSetup {
             bus: LocalBus::new(),
             presence: Presence::default(),
             streams: Streams::default(),
+            leases,
             people: People::new(self.config.people.settings(), providers, &self.clock),
             wrong_keys: Throttle::new(self.clock),
             metrics: super::metrics::Metrics::default(),

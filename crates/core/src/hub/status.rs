@@ -30,6 +30,7 @@ pub async fn running(hub: &Hub) -> Vec<Check> {
     checks.push(members(hub).await);
     checks.push(mail(hub).await);
     checks.push(jobs(hub));
+    checks.extend(hub.fleets.iter().flat_map(|fleet| fleet.checks()));
     checks
 }
 

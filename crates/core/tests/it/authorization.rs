@@ -45,7 +45,7 @@ async fn every_route_refuses_whom_it_should() -> anyhow::Result<()> {
         let nobody = send(&hub, b"", row.method.as_str(), &path, "content-length: 1\r\n\r\n{").await?;
         let status = nobody.split(' ').nth(1).unwrap_or_default();
         match row.access {
-            Access::Open | Access::Proof | Access::Metrics => continue,
+            Access::Open | Access::Proof | Access::Metrics | Access::Listed => continue,
             Access::Page(_) | Access::OwnPage => {
                 let to_sign_in = nobody.contains("\r\nlocation: /sign-in");
                 // A page that is open still hears that the session has ended, and nothing else.

@@ -7,6 +7,7 @@ mod backup;
 mod bench;
 mod between;
 mod identity;
+mod leases;
 mod mail;
 mod nodes;
 mod oidc;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use nave_core::clock::Clock;
 use nave_core::hub::backup::{self, Origin, Protection, Summary, Target};
+use nave_core::hub::config::HubConfig;
 use nave_core::hub::op::{Actor, Op};
 use nave_core::hub::running::{database_url, migration_sets};
 use nave_core::hub::store::DatabaseUrl;
@@ -44,7 +45,7 @@ pub async fn write(context: &Context<'_>, args: Backup) -> anyhow::Result<()> {
     let origin = Origin {
         folder: &context.data,
         url: &url,
-        sets: &migration_sets(&[]),
+        sets: &migration_sets(&hub::fleets(&HubConfig::default())?),
         credentials: credentials.as_deref(),
     };
     let progress = crate::printer::Progress::start("writing the backup");
@@ -66,7 +67,7 @@ pub async fn restore(context: &Context<'_>, args: Restore) -> anyhow::Result<()>
     let target = Target {
         folder: &context.data,
         url: &url,
-        sets: &migration_sets(&[]),
+        sets: &migration_sets(&hub::fleets(&HubConfig::default())?),
         force: args.force,
         clock: &Clock::system(),
     };

@@ -1,11 +1,15 @@
 //! `nave hub`: the hub alone, until it is told to stop.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use nave_boards::hub::Boards;
+use nave_boards::hub::config::BoardsConfig;
 use nave_core::clock::Clock;
-use nave_core::hub::config::HubConfig;
+use nave_core::hub::config::{ConfigError, HubConfig};
 use nave_core::hub::edge::Inherited;
+use nave_core::hub::fleet::Fleet;
 use nave_core::hub::running::{HubSetup, RunningHub, StartError};
 use nave_link::random::Random;
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,11 +33,11 @@ pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -
     let first = !context.data.join("hub.key").exists();
     let setup = HubSetup {
         folder: context.data.clone(),
+        fleets: fleets(&config)?,
         config,
         descriptors: args.fd,
         handed_over,
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
-        fleets: Vec::new(),
         pages: nave_web::routes(),
         clock: Clock::system(),
         random: Random::system(),
@@ -44,6 +48,13 @@ pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -
     })?;
     greet(context, &running, first).await?;
     until_told_to_stop(running).await
+}
+
+/// What nodes and foreign clients are put to work in.
+pub fn fleets(config: &HubConfig) -> anyhow::Result<Vec<Arc<dyn Fleet>>> {
+    let bad = |error: ConfigError| BadConfiguration(error.to_string());
+    let boards = BoardsConfig::read(&config.boards).map_err(bad)?;
+    Ok(vec![Arc::new(Boards::new(boards))])
 }
 
 /// The configuration file, if there is one.

@@ -76,10 +76,7 @@ pub async fn run(cli: Cli, printer: &Printer, handed_over: Inherited) -> anyhow:
         Command::Mail(command) => mail::run(&context, command).await,
         Command::Audit(args) => operate::audit(&context, args).await,
         Command::Completions { shell } => reference::completions(&context, shell),
-        Command::Man { authorization: true, .. } => {
-            reference::authorization(&context);
-            Ok(())
-        }
+        Command::Man { authorization: true, .. } => reference::authorization(&context),
         Command::Man { openapi: true, .. } => {
             reference::openapi(&context);
             Ok(())

@@ -30,11 +30,11 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
     let config = HubConfig { listen: vec![args.listen], ..HubConfig::default() };
     let setup = HubSetup {
         folder: context.data.clone(),
+        fleets: hub::fleets(&config)?,
         config,
         descriptors: Vec::new(),
         handed_over: Inherited::none(),
         credentials: None,
-        fleets: Vec::new(),
         pages: nave_web::routes(),
         clock: clock.clone(),
         random: random.clone(),

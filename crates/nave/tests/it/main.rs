@@ -9,4 +9,5 @@ mod kill;
 mod login;
 mod mail;
 mod netns;
+mod not_my_board;
 mod program;

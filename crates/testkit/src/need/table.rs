@@ -97,6 +97,14 @@ pub const NEEDS: &[Need] = &[
         check: || has_python("schemathesis"),
     },
     Need {
+        name: "not-my-board",
+        purpose: "the farm's programs that Nave stands in for, as clients",
+        apt: &["python3", "python3-venv"],
+        npm: &[],
+        programs: &["python3", "mount", "unshare"],
+        check: || has_python("not_my_board"),
+    },
+    Need {
         name: "systemd",
         purpose: "systemd's own checks of the units",
         apt: &["systemd"],

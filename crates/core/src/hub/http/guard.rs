@@ -44,8 +44,10 @@ where
 async fn admit(access: Access, parts: &mut Parts, hub: &Arc<Hub>) -> Result<()> {
     // For pages, which answer in their own way: they send whoever is not signed in to sign in.
     parts.extensions.insert(access);
-    let open =
-        matches!(access, Access::Open | Access::Proof | Access::Metrics | Access::Page(_) | Access::OwnPage);
+    let open = matches!(
+        access,
+        Access::Open | Access::Proof | Access::Metrics | Access::Listed | Access::Page(_) | Access::OwnPage
+    );
     if open {
         return Ok(());
     }

@@ -46,6 +46,8 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         "events",
         "data_keys",
         "mails",
+        "lease_pools",
+        "leases",
     ],
     migrations: &[
         Migration {
@@ -56,6 +58,7 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         },
         on_both(2, "people", include_str!("../../../migrations/both/0002_people.sql")),
         on_both(3, "mail", include_str!("../../../migrations/both/0003_mail.sql")),
+        on_both(4, "leases", include_str!("../../../migrations/both/0004_leases.sql")),
     ],
 };
 

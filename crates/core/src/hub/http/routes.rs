@@ -35,6 +35,8 @@ pub enum Access {
     Known,
     /// Loopback, or whoever holds the metrics token.
     Metrics,
+    /// Whoever comes from a network that the configuration lists for this dialect.
+    Listed,
 }
 
 /// One row of the authorization table.
@@ -65,6 +67,7 @@ impl std::fmt::Display for RouteRow {
             Access::SignedIn => "whoever is signed in, about what is their own",
             Access::Known => "whoever is known to the hub, about themselves",
             Access::Metrics => "loopback or the metrics token",
+            Access::Listed => "networks that the configuration lists",
         };
         write_row(f, self, access)
     }

@@ -1,0 +1,132 @@
+//! `[boards]` in the hub's configuration file.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use nave_core::hub::config::{ConfigError, NetworkText, Period, fleet_table};
+use serde::{Deserialize, Serialize};
+
+/// `[boards]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BoardsConfig {
+    /// How long a reservation outlives the connection of its holder, or of its place (2m).
+    pub grace: Period,
+    /// How much more unique than the most common place one may be and still be chosen as if it were as common (0.01).
+    pub uniqueness_tolerance: f64,
+    /// not-my-board's programs.
+    pub not_my_board: NotMyBoardConfig,
+}
+
+/// `[boards.not_my_board]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NotMyBoardConfig {
+    /// Whether not-my-board's exporters and agents may come.
+    pub enabled: bool,
+    /// Networks whose clients need no sign-in.
+    pub open_to: Vec<NetworkText>,
+    /// Proxies that say in `X-Forwarded-For` for whom they ask.
+    pub proxies: Vec<NetworkText>,
+}
+
+impl Default for BoardsConfig {
+    fn default() -> Self {
+        Self {
+            grace: Period(Duration::from_mins(2)),
+            uniqueness_tolerance: 0.01,
+            not_my_board: NotMyBoardConfig::default(),
+        }
+    }
+}
+
+impl BoardsConfig {
+    /// Reads the table.
+    ///
+    /// # Errors
+    ///
+    /// When a key is not known, or a value makes no sense.
+    pub fn read(table: &toml::Table) -> Result<Self, ConfigError> {
+        let config: Self = fleet_table("boards", table)?;
+        if config.not_my_board.enabled && config.not_my_board.open_to.is_empty() {
+            return Err(ConfigError::new(
+                "boards.not_my_board is enabled and open to nobody: name the networks of its clients in open_to, as in open_to = [\"10.0.0.0/8\"]",
+            ));
+        }
+        if !(0.0..=1.0).contains(&config.uniqueness_tolerance) {
+            return Err(ConfigError::new("boards.uniqueness_tolerance must be from 0 to 1"));
+        }
+        Ok(config)
+    }
+}
+
+impl NotMyBoardConfig {
+    /// Whether clients from there need no sign-in.
+    pub fn is_open_to(&self, address: IpAddr) -> bool {
+        contains(&self.open_to, address)
+    }
+
+    /// Whether what is there is a proxy whose word is taken.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        contains(&self.proxies, address)
+    }
+
+    /// Whether a network that it is open to is everything there is.
+    pub fn is_open_to_everyone(&self) -> bool {
+        self.enabled && self.open_to.iter().any(|network| network.0.prefix_len() == 0)
+    }
+}
+
+fn contains(networks: &[NetworkText], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.0.contains(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<BoardsConfig, ConfigError> {
+        BoardsConfig::read(&text.parse().unwrap())
+    }
+
+    #[test]
+    fn everything_that_can_be_set() {
+        let config = read(
+            r#"
+            grace = "30s"
+            uniqueness_tolerance = 0.1
+            [not_my_board]
+            enabled = true
+            open_to = ["10.0.0.0/8", "::1"]
+            proxies = ["127.0.0.1"]
+            "#,
+        )
+        .unwrap();
+        assert!(config.not_my_board.is_open_to("10.1.2.3".parse().unwrap()));
+        assert!(!config.not_my_board.is_open_to("11.1.2.3".parse().unwrap()));
+        assert!(config.not_my_board.trusts("127.0.0.1".parse().unwrap()));
+        assert!(!config.not_my_board.is_open_to_everyone());
+        assert_eq!(read(&toml::to_string(&config).unwrap()).unwrap(), config);
+        assert_eq!(read("").unwrap(), BoardsConfig::default());
+    }
+
+    #[test]
+    fn mistakes_are_explained() {
+        let error = |text: &str| read(text).unwrap_err().to_string();
+        assert!(error("[not_my_board]\nenabled = true").contains("open to nobody"));
+        assert!(error("[not_my_board]\nenable = true").ends_with("did you mean \"enabled\"?"));
+        assert!(error("uniqueness_tolerance = 2.0").contains("from 0 to 1"));
+    }
+
+    #[test]
+    fn the_page_about_it_is_true() {
+        let page = include_str!("../../../../docs/configuration.md");
+        let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let everything: toml::Table = example.parse().unwrap();
+        let told = BoardsConfig::read(everything["boards"].as_table().unwrap()).unwrap();
+        let default = BoardsConfig::default();
+        assert_eq!((told.grace, told.uniqueness_tolerance), (default.grace, default.uniqueness_tolerance));
+        let set = |name: &str| everything["boards"][name].as_table().map_or(0, toml::Table::len);
+        assert_eq!(set("not_my_board"), 3, "a setting of [boards.not_my_board] is missing on the page");
+    }
+}

@@ -1,0 +1,17 @@
+//! not-my-board 0.13: its exporters, agents and command lines as they are. What they send and expect was recorded from
+//! version 0.13.0; texts are part of it, since people read them on the other side.
+
+mod address;
+mod channel;
+mod description;
+mod logins;
+mod message;
+mod methods;
+mod python;
+mod routes;
+mod session;
+mod work;
+
+pub(in crate::hub) use self::logins::Logins;
+pub use self::methods::METHODS;
+pub(in crate::hub) use self::routes::routes;

@@ -1,0 +1,87 @@
+//! What the core asks of a fleet: routes, pools, measures, checks.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use nave_core::api::{Check, Verdict};
+use nave_core::hub::access::Action;
+use nave_core::hub::context::Hub;
+use nave_core::hub::fleet::{Fleet, Measure, NodeHappening};
+use nave_core::hub::http::Routes;
+use nave_core::hub::job::Job;
+use nave_core::hub::leases::PoolKind;
+use nave_core::hub::store::MigrationSet;
+
+use super::dialect::not_my_board;
+use super::{Boards, MANAGE, NAME, READ, REGISTER, RESERVE};
+
+impl Fleet for Boards {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn migrations(&self) -> MigrationSet {
+        MigrationSet { name: NAME, tables: &[], migrations: &[] }
+    }
+
+    fn pools(&self) -> Vec<PoolKind> {
+        let grace = self.config().grace.0;
+        vec![PoolKind { name: NAME, noun: "place", take: RESERVE, manage: MANAGE, grace }]
+    }
+
+    fn actions(&self) -> &'static [Action] {
+        &[READ, REGISTER, RESERVE, MANAGE]
+    }
+
+    fn routes(&self, routes: Routes) -> Routes {
+        not_my_board::routes(self, routes)
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        Vec::new()
+    }
+
+    fn measures(&self, hub: &Hub) -> Vec<Measure> {
+        let Ok(pool) = Self::pool(hub) else { return Vec::new() };
+        let held = pool.held();
+        let reserved =
+            held.iter().filter(|held| self.places().by_name(&held.lease.resource).is_some()).count();
+        let measure = |name, help, value| Measure { name, help, value };
+        // not-my-board's own names and words: dashboards look for them.
+        vec![
+            measure("not_my_board_places_registered", "Number of registered places", self.places().count()),
+            measure("not_my_board_places_reserved", "Number of reserved places", reserved),
+            measure(
+                "not_my_board_reservation_queue_length",
+                "Number of pending reservation requests",
+                pool.queue_length(),
+            ),
+        ]
+    }
+
+    fn shows_measures_to(&self, source: IpAddr) -> bool {
+        let config = &self.config().not_my_board;
+        config.enabled && config.is_open_to(source)
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let config = &self.config().not_my_board;
+        if !config.enabled {
+            return Vec::new();
+        }
+        let networks: Vec<String> = config.open_to.iter().map(ToString::to_string).collect();
+        let (verdict, message) = if config.is_open_to_everyone() {
+            let advice = "everybody who reaches the hub can reserve places: name your own networks in boards.not_my_board.open_to";
+            (Verdict::Warn, format!("open to {}: {advice}", networks.join(", ")))
+        } else {
+            (Verdict::Pass, format!("{} places; open to {}", self.places().count(), networks.join(", ")))
+        };
+        vec![Check { name: "not-my-board".to_owned(), verdict, message }]
+    }
+
+    fn hear(&self, _: Arc<Hub>, _: NodeHappening) -> BoxFuture<'static, ()> {
+        std::future::ready(()).boxed()
+    }
+}

@@ -1,0 +1,128 @@
+//! The places that are there now. Who has them is known to their leases.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::gate::Gate;
+use super::uniqueness::{self, Uniqueness};
+use crate::api::Part;
+
+/// A place that is there.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The number of its exporter's connection.
+    pub(super) id: u64,
+    pub(super) name: String,
+    /// Where agents reach its exporter directly.
+    pub(super) host: IpAddr,
+    pub(super) port: u64,
+    pub(super) parts: Vec<Part>,
+    pub(super) gate: Gate,
+    uniqueness: Mutex<Uniqueness>,
+}
+
+impl Place {
+    pub(super) fn uniqueness(&self) -> f64 {
+        self.uniqueness.lock().unwrap_or_else(PoisonError::into_inner).value()
+    }
+
+    fn observe(&self, observed: f64) {
+        self.uniqueness.lock().unwrap_or_else(PoisonError::into_inner).observe(observed);
+    }
+}
+
+/// What an exporter says of its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Description {
+    pub(super) name: String,
+    pub(super) port: u64,
+    pub(super) parts: Vec<Part>,
+}
+
+/// The places, in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Places(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    came: u64,
+    in_order: BTreeMap<u64, Arc<Place>>,
+    by_id: HashMap<u64, Arc<Place>>,
+    by_name: HashMap<String, u64>,
+}
+
+impl Places {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a place, unless one of that name is there. `open` makes its gate, under the same lock: two of one name never
+    /// have one each.
+    pub(super) fn add(
+        &self,
+        id: u64,
+        host: IpAddr,
+        description: Description,
+        open: impl FnOnce() -> Gate,
+    ) -> Option<Arc<Place>> {
+        let mut known = self.known();
+        if known.by_name.contains_key(&description.name) {
+            return None;
+        }
+        let Description { name, port, parts } = description;
+        let place =
+            Arc::new(Place { id, name, host, port, parts, gate: open(), uniqueness: Mutex::default() });
+        known.came += 1;
+        let came = known.came;
+        known.by_name.insert(place.name.clone(), came);
+        known.by_id.insert(id, Arc::clone(&place));
+        known.in_order.insert(came, Arc::clone(&place));
+        Some(place)
+    }
+
+    /// Removes a place; what `leave` does happens before its name is free again.
+    pub(super) fn remove(&self, place: &Place, leave: impl FnOnce()) {
+        let mut known = self.known();
+        known.by_id.remove(&place.id);
+        if let Some(came) = known.by_name.remove(&place.name) {
+            known.in_order.remove(&came);
+        }
+        place.gate.close();
+        leave();
+    }
+
+    /// Every place.
+    pub(super) fn all(&self) -> Vec<Arc<Place>> {
+        self.known().in_order.values().cloned().collect()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.known().in_order.len()
+    }
+
+    pub(super) fn by_id(&self, id: u64) -> Option<Arc<Place>> {
+        self.known().by_id.get(&id).cloned()
+    }
+
+    pub(super) fn by_name(&self, name: &str) -> Option<Arc<Place>> {
+        let known = self.known();
+        known.by_name.get(name).and_then(|came| known.in_order.get(came)).cloned()
+    }
+
+    /// Those of the numbered places that are there, each once; asking for them says how unique they are.
+    pub(super) fn asked_for(&self, ids: impl IntoIterator<Item = u64>) -> Vec<Arc<Place>> {
+        let known = self.known();
+        let mut there: BTreeMap<u64, &Arc<Place>> = BTreeMap::new();
+        for id in ids {
+            if let Some(place) = known.by_id.get(&id) {
+                there.insert(id, place);
+            }
+        }
+        let observed = uniqueness::of_wish(there.len(), known.in_order.len());
+        for place in there.values() {
+            place.observe(observed);
+        }
+        there.into_values().cloned().collect()
+    }
+}

@@ -1,0 +1,162 @@
+//! Putting places into the farm, reserving and returning them. Every protocol ends up here, so that all stand in one
+//! queue.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use nave_core::hub::access;
+use nave_core::hub::context::Hub;
+use nave_core::hub::error::{Error, Result};
+use nave_core::hub::leases::{Granted, Held, LeaseError, Seat, Wanted};
+use nave_core::hub::op::Op;
+use nave_core::id::LeaseId;
+
+use super::gate::{Exporter, Gate, Unconfirmed};
+use super::places::{Description, Place};
+use super::{Boards, NAME, READ, REGISTER, RESERVE, uniqueness};
+
+/// Why a place was not reserved.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReserveError {
+    /// None of the places asked for is there.
+    #[error("None of the candidates exist anymore")]
+    NoneExist,
+    /// While somebody waited, the last of them went away.
+    #[error("All candidate places are gone")]
+    AllGone,
+    /// The place's exporter did not confirm whom it lets in.
+    #[error("{place}: {problem}")]
+    Unconfirmed {
+        /// The place.
+        place: String,
+        /// What its exporter says, if anything.
+        problem: Unconfirmed,
+    },
+    /// Anything else.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl From<LeaseError> for ReserveError {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::NoneThere => Self::NoneExist,
+            LeaseError::AllGone => Self::AllGone,
+            LeaseError::Failed(error) => Self::Failed(error),
+        }
+    }
+}
+
+/// A place that is reserved, and the lease on it, on its way to whoever asked.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    pub(super) place: Arc<Place>,
+    pub(super) granted: Granted,
+}
+
+/// Puts a place into the farm. `None` if one of that name is there.
+pub(super) fn register(
+    op: &Op,
+    hub: &Hub,
+    boards: &Boards,
+    (id, host): (u64, IpAddr),
+    description: Description,
+    exporter: impl Exporter,
+) -> Result<Option<Arc<Place>>> {
+    access::require(op, REGISTER)?;
+    let pool = Boards::pool(hub)?;
+    let name = description.name.clone();
+    let open = || Gate::open(pool.appear(op, &name), exporter);
+    let place = boards.places().add(id, host, description, open);
+    if place.is_some() {
+        hub.bus.publish(nave_core::hub::bus::Notice { topic: NAME, key: name });
+    }
+    Ok(place)
+}
+
+/// Takes a place out of the farm: its exporter is gone.
+pub(super) fn withdraw(op: &Op, hub: &Hub, boards: &Boards, place: &Place) -> Result<()> {
+    access::require(op, REGISTER)?;
+    let pool = Boards::pool(hub)?;
+    boards.places().remove(place, || pool.vanish(op, &place.name));
+    hub.bus.publish(nave_core::hub::bus::Notice { topic: NAME, key: place.name.clone() });
+    Ok(())
+}
+
+/// Reserves one of several places, waiting for it if others have them. An exporter that does not answer is passed over:
+/// it holds up only those who want nothing else.
+pub(super) async fn reserve(
+    op: &Op,
+    hub: &Arc<Hub>,
+    boards: &Boards,
+    seat: Seat,
+    candidates: &[u64],
+) -> Result<Reserved, ReserveError> {
+    access::require(op, RESERVE)?;
+    let pool = Boards::pool(hub)?;
+    let mut left = boards.places().asked_for(candidates.iter().copied());
+    if left.is_empty() {
+        return Err(ReserveError::NoneExist);
+    }
+    loop {
+        let acceptable = left.iter().map(|place| place.name.clone()).collect();
+        let wanted = Wanted { acceptable, seat, expires_in: None };
+        let granted = pool.acquire(op, hub, wanted, |free| choose(hub, boards, &left, free)).await?;
+        let at = left.iter().position(|place| place.name == granted.lease().resource);
+        let place = left.remove(at.ok_or_else(|| Error::internal("a place was given that nobody wants"))?);
+        match place.gate.confirmed(granted.number()).await {
+            Ok(()) => return Ok(Reserved { place, granted }),
+            Err(problem @ (Unconfirmed::Silent | Unconfirmed::Gone)) if !left.is_empty() => {
+                tracing::info!(place = place.name, %problem, "a place is passed over");
+            }
+            Err(Unconfirmed::Gone) => return Err(ReserveError::AllGone),
+            Err(problem) => {
+                return Err(ReserveError::Unconfirmed { place: place.name.clone(), problem });
+            }
+        }
+    }
+}
+
+/// One of the free places: among those whose exporters answer, one of the most common, by chance.
+fn choose(hub: &Hub, boards: &Boards, places: &[Arc<Place>], free: &[&str]) -> usize {
+    let known = |name: &str| places.iter().find(|place| place.name == name);
+    let answers = |at: &usize| known(free[*at]).is_some_and(|place| !place.gate.is_silent());
+    let mut eligible: Vec<usize> = (0..free.len()).filter(answers).collect();
+    if eligible.is_empty() {
+        eligible = (0..free.len()).collect();
+    }
+    let values: Vec<f64> =
+        eligible.iter().map(|at| known(free[*at]).map_or(0.0, |place| place.uniqueness())).collect();
+    let common = uniqueness::most_common(&values, boards.config().uniqueness_tolerance);
+    let dice = u64::from_le_bytes(hub.random.bytes());
+    let at = usize::try_from(dice % common.len().max(1) as u64).unwrap_or_default();
+    common.get(at).map_or(0, |at| eligible[*at])
+}
+
+/// Returns a place; done when its exporter lets nobody in any more, or whoever waited has it.
+pub(super) async fn give_back(
+    op: &Op,
+    hub: &Arc<Hub>,
+    boards: &Boards,
+    place: &str,
+    lease: LeaseId,
+) -> Result<()> {
+    access::require(op, RESERVE)?;
+    let Some((number, passed_on)) = Boards::pool(hub)?.end(op, hub, lease).await? else { return Ok(()) };
+    if !passed_on
+        && let Some(place) = boards.places().by_name(place)
+        && let Err(problem) = place.gate.confirmed(number).await
+    {
+        tracing::warn!(place = place.name, %problem, "it is not certain that a place was closed");
+    }
+    Ok(())
+}
+
+/// Who has which place, of those that are there.
+pub(super) fn reservations(op: &Op, hub: &Hub, boards: &Boards) -> Result<Vec<(Arc<Place>, Held)>> {
+    access::require(op, READ)?;
+    let held = Boards::pool(hub)?.held();
+    let there =
+        held.into_iter().filter_map(|held| Some((boards.places().by_name(&held.lease.resource)?, held)));
+    Ok(there.collect())
+}

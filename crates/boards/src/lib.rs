@@ -1,0 +1,7 @@
+//! The board fleet: hardware that hangs on one machine and is used from another. A place is reserved by one at a time,
+//! used and given back.
+
+pub mod api;
+#[cfg(feature = "hub")]
+pub mod hub;
+pub mod matching;

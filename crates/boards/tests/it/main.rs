@@ -1,0 +1,9 @@
+//! The board fleet on a whole hub, on real sockets: not-my-board's recorded conversations, and what nobody recorded.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails has nothing better to do")]
+
+mod client;
+mod door;
+mod probes;
+mod queue;
+mod transcript;

@@ -1,0 +1,200 @@
+//! Leases: exclusive use of one resource by one holder, until it is returned, expires or is revoked. A pool is the set
+//! of resources that one hub gives out at a time: it matches in memory, in the order of asking, and answers when what it
+//! decided is durable. What a resource is, and what its holder may do with it, is a fleet's matter.
+//!
+//! Who holds what survives the hub: a lease stands in the database. Who waits does not: a wait ends with the connection
+//! of whoever waits. After a restart every resource and every holder is away, and has the pool's grace to come back.
+
+mod book;
+mod due;
+mod granted;
+mod pool;
+mod store;
+mod write;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+pub use self::due::jobs;
+pub use self::granted::Granted;
+pub use self::pool::{Pool, Waiting};
+use super::access::Action;
+use super::error::{Error, Result};
+use super::op::Op;
+use super::store::Store;
+use crate::clock::Clock;
+use crate::id::{LeaseId, OwnerId};
+
+/// What a fleet says about a pool that it leases from.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolKind {
+    /// Its name in the database.
+    pub name: &'static str,
+    /// What one of its resources is called.
+    pub noun: &'static str,
+    /// Taking a lease, and ending one's own.
+    pub take: Action,
+    /// Ending, extending and handing over anybody's.
+    pub manage: Action,
+    /// How long a lease outlives the connection of its holder, or of its resource.
+    pub grace: Duration,
+}
+
+/// Who holds a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// As the audit log calls such actors: `person`, `node`, `client`.
+    pub kind: String,
+    /// Which one of them; the same after a reconnect.
+    pub id: String,
+    /// For people.
+    pub name: String,
+}
+
+impl Holder {
+    /// Whoever asks.
+    pub fn of(op: &Op) -> Self {
+        Self { kind: op.actor.kind().to_owned(), id: op.actor.id(), name: op.actor.name() }
+    }
+
+    /// Whether both are one, whatever they are called.
+    pub fn is(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.id == other.id
+    }
+}
+
+/// One lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Which one.
+    pub id: LeaseId,
+    /// What it is about.
+    pub resource: String,
+    /// Who has it.
+    pub holder: Holder,
+    /// Where the holder is.
+    pub address: Option<IpAddr>,
+    /// The pool's epoch under which it was given: a later one overrules it.
+    pub epoch: i64,
+    /// Since when.
+    pub granted_at: OffsetDateTime,
+    /// Until when at the most.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// The connection by which a holder is here; the fleet numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Seat(pub u64);
+
+/// A lease with the state of its holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The lease.
+    pub lease: Lease,
+    /// The holder's connection; `None` while it is away.
+    pub seat: Option<Seat>,
+    /// Since when it is away.
+    pub(super) gone_since: OffsetDateTime,
+}
+
+/// What is known of a resource's use. Each change has a number of its own.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// The number of the change that led here.
+    pub number: u64,
+    /// Who has it; `None` if nobody.
+    pub held: Option<Held>,
+}
+
+/// Hears who has a resource. Only what is durable is told.
+pub type Telling = watch::Receiver<Told>;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The resources of which one is wanted.
+    pub acceptable: Vec<String>,
+    /// The connection of whoever asks.
+    pub seat: Seat,
+    /// For how long at the most.
+    pub expires_in: Option<Duration>,
+}
+
+/// Why a lease ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// Its holder gave it back.
+    Returned,
+    /// Somebody else took it away.
+    Revoked,
+    /// Its time was over.
+    Expired,
+    /// Its holder went away and did not come back.
+    HolderGone,
+    /// The resource went away and did not come back.
+    ResourceGone,
+    /// Whoever asked for it was gone when it was granted.
+    NotTaken,
+}
+
+impl EndReason {
+    /// As the database and the audit log write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Returned => "returned",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::HolderGone => "holder_gone",
+            Self::ResourceGone => "resource_gone",
+            Self::NotTaken => "not_taken",
+        }
+    }
+}
+
+/// Why there is no lease.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// None of the resources asked for is there.
+    #[error("none of what was asked for is there")]
+    NoneThere,
+    /// While the asker waited, the last of them went away.
+    #[error("what was waited for went away")]
+    AllGone,
+    /// Anything else.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// The pools of this hub.
+#[derive(Debug, Default)]
+pub struct Leases(Vec<Arc<Pool>>);
+
+impl Leases {
+    /// Takes the pools over, whoever owned them before, with the leases that are held.
+    pub async fn open(store: &Store, kinds: &[PoolKind], clock: &Clock) -> Result<Self> {
+        let owner = OwnerId::new();
+        let mut pools = Vec::new();
+        for kind in kinds {
+            let mut act = store.begin().await?;
+            let epoch = store::take_over(&mut act, kind.name, owner, clock.now()).await?;
+            let held = store::held(&mut act, kind.name).await?;
+            act.commit().await?;
+            pools.push(Arc::new(Pool::new(*kind, epoch, held, clock.now())));
+        }
+        Ok(Self(pools))
+    }
+
+    /// A pool by its name.
+    pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
+        self.0.iter().find(|pool| pool.kind().name == name)
+    }
+
+    /// All of them.
+    pub fn pools(&self) -> &[Arc<Pool>] {
+        &self.0
+    }
+}

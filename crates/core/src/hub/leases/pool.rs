@@ -1,0 +1,266 @@
+//! `Pool`: what can be done with the leases of one pool. Each function authorizes, lets the book decide, and answers
+//! when the decision is durable.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::{oneshot, watch};
+
+use super::book::{Asked, Asker, Book, Step, Taken, Ticket};
+use super::write::{self, Amendment};
+use super::{EndReason, Granted, Held, Holder, Lease, LeaseError, PoolKind, Seat, Telling, Wanted};
+use crate::hub::access;
+use crate::hub::context::Hub;
+use crate::hub::error::{Error, Result};
+use crate::hub::op::Op;
+use crate::id::LeaseId;
+
+/// The resources that this hub gives out under one name.
+pub struct Pool {
+    kind: PoolKind,
+    epoch: i64,
+    book: Mutex<Book>,
+    /// Changes whenever a resource stands still again.
+    still: watch::Sender<()>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("name", &self.kind.name)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Somebody in the queue.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// Who.
+    pub holder: Holder,
+    /// For which resources.
+    pub acceptable: Vec<String>,
+    /// Since when.
+    pub since: OffsetDateTime,
+}
+
+impl Pool {
+    pub(super) fn new(kind: PoolKind, epoch: i64, held: Vec<Lease>, now: OffsetDateTime) -> Self {
+        let book = Mutex::new(Book::new(epoch, held, now));
+        Self { kind, epoch, book, still: watch::Sender::default() }
+    }
+
+    /// What the fleet says about it.
+    pub fn kind(&self) -> &PoolKind {
+        &self.kind
+    }
+
+    /// How often its owner changed: what is told to a resource under an older one does not hold.
+    pub fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for one of several resources, and waits for it in the queue if others have them. `choose` picks one of those
+    /// that are free, by its index. Whoever drops this future takes the wish back.
+    ///
+    /// Whoever asks again after its connection broke gets what it had, if that is acceptable.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError::NoneThere`] at once, [`LeaseError::AllGone`] while waiting; otherwise as any service.
+    pub async fn acquire(
+        self: &Arc<Self>,
+        op: &Op,
+        hub: &Arc<Hub>,
+        wanted: Wanted,
+        choose: impl FnOnce(&[&str]) -> usize,
+    ) -> Result<Granted, LeaseError> {
+        access::require(op, self.kind.take)?;
+        let (answer, answered) = oneshot::channel();
+        let asker = Asker {
+            op: op.clone(),
+            holder: Holder::of(op),
+            seat: wanted.seat,
+            expires_in: wanted.expires_in,
+            answer,
+        };
+        let asked = self.book().ask(&wanted.acceptable, asker, op.clock.now(), choose);
+        let _in_queue = match asked {
+            Asked::Step(step) => {
+                write::start(op, hub, self, *step);
+                None
+            }
+            Asked::Again(again) => {
+                let (lease, number, asker) = *again;
+                // Received below, since the receiver is alive.
+                let _ = asker.answer.send(Ok(Granted::new(hub, self, lease, number)));
+                None
+            }
+            Asked::Waits(ticket) => Some(InQueue { pool: self, ticket }),
+            Asked::NoneThere => return Err(LeaseError::NoneThere),
+        };
+        answered.await.unwrap_or_else(|_| Err(Error::internal("a wish for a lease was forgotten").into()))
+    }
+
+    /// Ends a lease: its holder returns it, or whoever may revokes it. Returns the number of what was told of the
+    /// resource, and whether it passed on to whoever waited; `None` when it had ended already.
+    pub async fn end(self: &Arc<Self>, op: &Op, hub: &Arc<Hub>, id: LeaseId) -> Result<Option<(u64, bool)>> {
+        access::require_somebody(op)?;
+        let Some(held) = self.find(id) else { return Ok(None) };
+        let reason = self.authorize(op, &held)?;
+        write::end(op, hub, self, id, reason).await
+    }
+
+    /// Says until when a lease is held at the most; `None` takes the limit away. `None` when it has ended.
+    pub async fn extend(
+        self: &Arc<Self>,
+        op: &Op,
+        hub: &Arc<Hub>,
+        id: LeaseId,
+        until: Option<OffsetDateTime>,
+    ) -> Result<Option<Lease>> {
+        access::require_somebody(op)?;
+        let Some(held) = self.find(id) else { return Ok(None) };
+        self.authorize(op, &held)?;
+        if until.is_some_and(|until| until <= op.clock.now()) {
+            return Err(Error::invalid("until", "lies in the past: return the lease instead"));
+        }
+        write::amend(op, hub, self, id, Amendment::Until(until)).await
+    }
+
+    /// Gives a lease to another holder, who is at `seat` if it is here. `None` when it has ended.
+    pub async fn hand_over(
+        self: &Arc<Self>,
+        op: &Op,
+        hub: &Arc<Hub>,
+        id: LeaseId,
+        to: Holder,
+        seat: Option<Seat>,
+    ) -> Result<Option<Lease>> {
+        access::require_somebody(op)?;
+        let Some(held) = self.find(id) else { return Ok(None) };
+        self.authorize(op, &held)?;
+        write::amend(op, hub, self, id, Amendment::To(to, seat)).await
+    }
+
+    /// Lets the holder pass with its own lease, and everybody who may manage any.
+    fn authorize(&self, op: &Op, held: &Held) -> Result<EndReason> {
+        if held.lease.holder.is(&Holder::of(op)) {
+            access::require(op, self.kind.take)?;
+            return Ok(EndReason::Returned);
+        }
+        access::require(op, self.kind.manage)?;
+        Ok(EndReason::Revoked)
+    }
+
+    /// Puts a resource into the pool, with the lease that it may have from before; what is told of it from now on.
+    /// The fleet calls it, which knows that the resource is what it says.
+    pub fn appear(&self, op: &Op, resource: &str) -> Telling {
+        self.book().appear(resource, op.clock.now())
+    }
+
+    /// Takes a resource out of the pool: its connection ended. A lease on it lasts for the grace.
+    pub fn vanish(&self, op: &Op, resource: &str) {
+        let failed = self.book().vanish(resource, op.clock.now());
+        for asker in failed {
+            // Whoever stopped waiting needs no answer.
+            let _ = asker.answer.send(Err(LeaseError::AllGone));
+        }
+    }
+
+    /// A holder's connection ended: what it holds is left behind, and ends after the grace.
+    pub async fn leave(self: &Arc<Self>, op: &Op, hub: &Arc<Hub>, seat: Seat) {
+        let left = self.book().leave(seat, op.clock.now());
+        if !self.kind.grace.is_zero() {
+            return;
+        }
+        for id in left {
+            if let Err(error) = write::end(op, hub, self, id, EndReason::HolderGone).await {
+                tracing::warn!(lease = %id, %error, "a lease that was left behind is not ended yet");
+            }
+        }
+    }
+
+    /// Ends what is over; returns how many leases that were.
+    pub async fn end_due(self: &Arc<Self>, op: &Op, hub: &Arc<Hub>) -> Result<usize> {
+        access::require(op, self.kind.manage)?;
+        let due = self.book().due(self.kind.grace, op.clock.now());
+        let mut ended = 0;
+        for (id, reason) in due {
+            ended += usize::from(write::end(op, hub, self, id, reason).await?.is_some());
+        }
+        Ok(ended)
+    }
+
+    /// Every lease that is held.
+    pub fn held(&self) -> Vec<Held> {
+        self.book().held()
+    }
+
+    /// Who waits, the first first.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        let book = self.book();
+        let waiting = book.waiters().map(|waiter| Waiting {
+            holder: waiter.asker.holder.clone(),
+            acceptable: waiter.acceptable.iter().cloned().collect(),
+            since: waiter.since,
+        });
+        waiting.collect()
+    }
+
+    /// How many wait.
+    pub fn queue_length(&self) -> usize {
+        self.book().waiters().count()
+    }
+
+    fn find(&self, id: LeaseId) -> Option<Held> {
+        self.held().into_iter().find(|held| held.lease.id == id)
+    }
+
+    /// Decides something once what it is about does not change any more; `None` when it is gone by then.
+    pub(super) async fn when_still<T>(&self, mut decide: impl FnMut(&mut Book) -> Taken<T>) -> Option<T> {
+        let mut still = self.still.subscribe();
+        loop {
+            still.mark_unchanged();
+            match decide(&mut self.book()) {
+                Taken::Now(taken) => return Some(taken),
+                Taken::Unknown => return None,
+                Taken::Busy => {}
+            }
+            // The sender lives as long as this pool.
+            let _ = still.changed().await;
+        }
+    }
+
+    pub(super) fn settle(
+        &self,
+        resource: &str,
+        lease: Option<Lease>,
+        seat: Option<Seat>,
+        now: OffsetDateTime,
+    ) -> (u64, Option<Step>) {
+        let settled = self.book().settle(resource, lease, seat, now);
+        self.still.send_replace(());
+        settled
+    }
+}
+
+/// Leaves the queue with whoever stops waiting.
+struct InQueue<'a> {
+    pool: &'a Pool,
+    ticket: Ticket,
+}
+
+impl Drop for InQueue<'_> {
+    fn drop(&mut self) {
+        self.pool.book().stop_waiting(self.ticket);
+    }
+}
+
+/// How long until somebody looks again whether leases are over.
+pub(super) const LOOK: Duration = Duration::from_secs(1);

@@ -1,0 +1,124 @@
+//! The tables of leases and of who owns their pools.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+use time::OffsetDateTime;
+
+use super::{EndReason, Holder, Lease};
+use crate::clock::{from_millis, to_millis};
+use crate::hub::error::{Error, Result};
+use crate::hub::store::Act;
+use crate::id::{LeaseId, OwnerId};
+
+/// Makes a hub the owner of a pool, which may be new; returns the epoch that begins.
+pub(super) async fn take_over(act: &mut Act, pool: &str, owner: OwnerId, now: OffsetDateTime) -> Result<i64> {
+    let epoch = sqlx::query_scalar(
+        "INSERT INTO lease_pools (name, owner, epoch, taken_at) VALUES ($1, $2, 1, $3) \
+         ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, epoch = lease_pools.epoch + 1, \
+         taken_at = excluded.taken_at RETURNING epoch",
+    )
+    .bind(pool)
+    .bind(owner.to_string())
+    .bind(to_millis(now))
+    .fetch_one(act.connection())
+    .await?;
+    Ok(epoch)
+}
+
+/// Whether a pool is still in the epoch that the writer thinks.
+pub(super) async fn is_epoch(act: &mut Act, pool: &str, epoch: i64) -> Result<bool> {
+    let current: i64 = sqlx::query_scalar("SELECT epoch FROM lease_pools WHERE name = $1")
+        .bind(pool)
+        .fetch_one(act.connection())
+        .await?;
+    Ok(current == epoch)
+}
+
+const HELD: &str = "SELECT id, resource, holder_kind, holder, holder_name, address, epoch, granted_at, expires_at \
+     FROM leases WHERE ended_at IS NULL AND pool = $1 AND ($2 = '' OR resource = $2) ORDER BY id";
+
+/// The leases of a pool that are held.
+pub(super) async fn held(act: &mut Act, pool: &str) -> Result<Vec<Lease>> {
+    let rows = sqlx::query(HELD).bind(pool).bind("").fetch_all(act.connection()).await?;
+    rows.iter().map(lease).collect()
+}
+
+/// The lease on one resource, if it is held.
+pub(super) async fn held_on(act: &mut Act, pool: &str, resource: &str) -> Result<Option<Lease>> {
+    // The empty name stands for all of them in the statement, and it is a name like any other.
+    if resource.is_empty() {
+        return Ok(held(act, pool).await?.into_iter().find(|lease| lease.resource.is_empty()));
+    }
+    let row = sqlx::query(HELD).bind(pool).bind(resource).fetch_optional(act.connection()).await?;
+    row.as_ref().map(lease).transpose()
+}
+
+fn lease(row: &AnyRow) -> Result<Lease> {
+    let id: String = row.try_get(0)?;
+    let address: Option<String> = row.try_get(5)?;
+    let expires_at: Option<i64> = row.try_get(8)?;
+    Ok(Lease {
+        id: id.parse().map_err(Error::internal)?,
+        resource: row.try_get(1)?,
+        holder: Holder { kind: row.try_get(2)?, id: row.try_get(3)?, name: row.try_get(4)? },
+        address: address.and_then(|address| address.parse().ok()),
+        epoch: row.try_get(6)?,
+        granted_at: from_millis(row.try_get(7)?),
+        expires_at: expires_at.map(from_millis),
+    })
+}
+
+pub(super) async fn insert(act: &mut Act, pool: &str, lease: &Lease) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO leases (id, pool, resource, holder_kind, holder, holder_name, address, epoch, granted_at, \
+         expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(lease.id.to_string())
+    .bind(pool)
+    .bind(&lease.resource)
+    .bind(&lease.holder.kind)
+    .bind(&lease.holder.id)
+    .bind(&lease.holder.name)
+    .bind(lease.address.map(|address| address.to_string()))
+    .bind(lease.epoch)
+    .bind(to_millis(lease.granted_at))
+    .bind(lease.expires_at.map(to_millis))
+    .execute(act.connection())
+    .await?;
+    Ok(())
+}
+
+/// Changes whose a held lease is, and until when.
+pub(super) async fn amend(act: &mut Act, lease: &Lease) -> Result<()> {
+    sqlx::query(
+        "UPDATE leases SET holder_kind = $2, holder = $3, holder_name = $4, expires_at = $5 \
+         WHERE id = $1 AND ended_at IS NULL",
+    )
+    .bind(lease.id.to_string())
+    .bind(&lease.holder.kind)
+    .bind(&lease.holder.id)
+    .bind(&lease.holder.name)
+    .bind(lease.expires_at.map(to_millis))
+    .execute(act.connection())
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn end(act: &mut Act, id: LeaseId, reason: EndReason, now: OffsetDateTime) -> Result<()> {
+    sqlx::query("UPDATE leases SET ended_at = $2, end_reason = $3 WHERE id = $1 AND ended_at IS NULL")
+        .bind(id.to_string())
+        .bind(to_millis(now))
+        .bind(reason.word())
+        .execute(act.connection())
+        .await?;
+    Ok(())
+}
+
+/// Forgets leases that ended before a time; returns how many.
+pub(super) async fn delete_ended(act: &mut Act, before: OffsetDateTime) -> Result<u64> {
+    let done = sqlx::query("DELETE FROM leases WHERE ended_at < $1")
+        .bind(to_millis(before))
+        .execute(act.connection())
+        .await?;
+    Ok(done.rows_affected())
+}
