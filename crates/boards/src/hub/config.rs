@@ -6,6 +6,8 @@ use std::time::Duration;
 use nave_core::hub::config::{ConfigError, NetworkText, Period, fleet_table};
 use serde::{Deserialize, Serialize};
 
+pub use super::dialect::not_my_board::{AuthTable, IssuerTable, Permission, Role};
+
 /// `[boards]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -19,7 +21,7 @@ pub struct BoardsConfig {
 }
 
 /// `[boards.not_my_board]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NotMyBoardConfig {
     /// Whether not-my-board's exporters and agents may come.
@@ -28,6 +30,8 @@ pub struct NotMyBoardConfig {
     pub open_to: Vec<NetworkText>,
     /// Proxies that say in `X-Forwarded-For` for whom they ask.
     pub proxies: Vec<NetworkText>,
+    /// Sign-in by tokens of OpenID providers, for clients from elsewhere.
+    pub auth: Option<AuthTable>,
 }
 
 impl Default for BoardsConfig {
@@ -48,9 +52,10 @@ impl BoardsConfig {
     /// When a key is not known, or a value makes no sense.
     pub fn read(table: &toml::Table) -> Result<Self, ConfigError> {
         let config: Self = fleet_table("boards", table)?;
-        if config.not_my_board.enabled && config.not_my_board.open_to.is_empty() {
+        let dialect = &config.not_my_board;
+        if dialect.enabled && dialect.open_to.is_empty() && dialect.auth.is_none() {
             return Err(ConfigError::new(
-                "boards.not_my_board is enabled and open to nobody: name the networks of its clients in open_to, as in open_to = [\"10.0.0.0/8\"]",
+                "boards.not_my_board is enabled and open to nobody: name the networks of its clients in open_to, as in open_to = [\"10.0.0.0/8\"], or say in [boards.not_my_board.auth] how they sign in",
             ));
         }
         if !(0.0..=1.0).contains(&config.uniqueness_tolerance) {
@@ -127,6 +132,6 @@ mod tests {
         let default = BoardsConfig::default();
         assert_eq!((told.grace, told.uniqueness_tolerance), (default.grace, default.uniqueness_tolerance));
         let set = |name: &str| everything["boards"][name].as_table().map_or(0, toml::Table::len);
-        assert_eq!(set("not_my_board"), 3, "a setting of [boards.not_my_board] is missing on the page");
+        assert_eq!(set("not_my_board"), 4, "a setting of [boards.not_my_board] is missing on the page");
     }
 }

@@ -76,7 +76,10 @@ impl Fleet for Boards {
             let advice = "everybody who reaches the hub can reserve places: name your own networks in boards.not_my_board.open_to";
             (Verdict::Warn, format!("open to {}: {advice}", networks.join(", ")))
         } else {
-            (Verdict::Pass, format!("{} places; open to {}", self.places().count(), networks.join(", ")))
+            let sign_in = self.0.auth.as_ref().map(|auth| format!("clients sign in at {}", auth.issuer()));
+            let open = (!networks.is_empty()).then(|| format!("open to {}", networks.join(", ")));
+            let doors: Vec<String> = open.into_iter().chain(sign_in).collect();
+            (Verdict::Pass, format!("{} places; {}", self.places().count(), doors.join("; ")))
         };
         vec![Check { name: "not-my-board".to_owned(), verdict, message }]
     }

@@ -11,12 +11,13 @@ mod uniqueness;
 use std::sync::Arc;
 
 use nave_core::hub::access::{Action, Roles};
+use nave_core::hub::config::ConfigError;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
 use nave_core::hub::leases::Pool;
 
 use self::config::BoardsConfig;
-use self::dialect::not_my_board::Logins;
+use self::dialect::not_my_board::{Auth, Logins, Sessions};
 use self::places::Places;
 
 pub use self::dialect::not_my_board::METHODS;
@@ -41,18 +42,27 @@ struct Shared {
     config: BoardsConfig,
     places: Places,
     logins: Logins,
+    sessions: Sessions,
+    auth: Option<Auth>,
     connections: std::sync::atomic::AtomicU64,
 }
 
 impl Boards {
     /// A fleet without places.
-    pub fn new(config: BoardsConfig) -> Self {
-        Self(Arc::new(Shared {
+    ///
+    /// # Errors
+    ///
+    /// When tokens of a provider cannot be checked as the configuration says.
+    pub fn new(config: BoardsConfig) -> Result<Self, ConfigError> {
+        let auth = config.not_my_board.auth.clone().map(Auth::new).transpose()?;
+        Ok(Self(Arc::new(Shared {
             config,
+            auth,
+            sessions: Sessions::default(),
             places: Places::default(),
             logins: Logins::default(),
             connections: std::sync::atomic::AtomicU64::new(0),
-        }))
+        })))
     }
 
     fn config(&self) -> &BoardsConfig {

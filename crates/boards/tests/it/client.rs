@@ -30,7 +30,7 @@ pub const OPEN: &str = r#"
 /// A hub with a board fleet.
 pub async fn farm(settings: &str) -> anyhow::Result<TestHub> {
     let config = BoardsConfig::read(&settings.parse()?)?;
-    TestHub::with(TestHubSetup { fleets: vec![Arc::new(Boards::new(config))], ..TestHubSetup::default() })
+    TestHub::with(TestHubSetup { fleets: vec![Arc::new(Boards::new(config)?)], ..TestHubSetup::default() })
         .await
 }
 

@@ -177,7 +177,7 @@ async fn a_reservation_survives_hub_exporter_and_agent() -> anyhow::Result<()> {
     hub.stop().await;
     assert!(agent.next().await.unwrap_err().to_string().contains("service restart"));
 
-    let boards = Boards::new(BoardsConfig::read(&OPEN.parse()?)?);
+    let boards = Boards::new(BoardsConfig::read(&OPEN.parse()?)?)?;
     let setup = TestHubSetup { fleets: vec![std::sync::Arc::new(boards)], ..TestHubSetup::default() };
     let hub = TestHub::on(folder, setup).await?;
     let mut exporter = Client::connect(&hub, EXPORTER).await?;

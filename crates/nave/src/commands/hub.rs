@@ -54,7 +54,7 @@ pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -
 pub fn fleets(config: &HubConfig) -> anyhow::Result<Vec<Arc<dyn Fleet>>> {
     let bad = |error: ConfigError| BadConfiguration(error.to_string());
     let boards = BoardsConfig::read(&config.boards).map_err(bad)?;
-    Ok(vec![Arc::new(Boards::new(boards))])
+    Ok(vec![Arc::new(Boards::new(boards).map_err(bad)?)])
 }
 
 /// The configuration file, if there is one.

@@ -61,7 +61,7 @@ pub fn authorization(context: &Context<'_>) -> anyhow::Result<()> {
     }));
     rows.extend(nave_boards::hub::METHODS.iter().map(|(method, action)| match action {
         Some(action) => format!(
-            "{:<7} {method:<50} {:<24} {}, or a client from a listed network",
+            "{:<7} {method:<50} {:<24} {}, or a client that the configuration lets in",
             "/ws", action.name, action.roles
         ),
         None => format!("{:<7} {method:<50} a client, about what is its own", "/ws"),

@@ -1,6 +1,7 @@
 //! The inside of a backup: a tar archive that any `tar` lists. `manifest.json`, then `tables/<name>.jsonl`, then
 //! `files/<path in the data folder>`, and `end.json`. Which rows and files these are is decided elsewhere.
 
+use std::cell::Cell;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt};
@@ -113,8 +114,24 @@ impl Unpacked {
     }
 }
 
+/// Remembers whether its end was reached.
+struct Watched<'a, R> {
+    input: R,
+    ended: &'a Cell<bool>,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let given = self.input.read(out)?;
+        self.ended.set(self.ended.get() || (given == 0 && !out.is_empty()));
+        Ok(given)
+    }
+}
+
 /// Reads a whole archive into an empty folder. Only if this succeeds is anything of it to be trusted.
-pub(super) fn unpack(mut input: impl Read, folder: &Path) -> Result<Unpacked, BackupError> {
+pub(super) fn unpack(input: impl Read, folder: &Path) -> Result<Unpacked, BackupError> {
+    let ended = Cell::new(false);
+    let mut input = Watched { input, ended: &ended };
     let mut archive = tar::Archive::new(&mut input);
     let mut tally = Tally::new();
     let mut manifest: Option<Manifest> = None;
@@ -122,7 +139,11 @@ pub(super) fn unpack(mut input: impl Read, folder: &Path) -> Result<Unpacked, Ba
     let mut files = 0;
     // Raw: extensions of the format, of which a backup uses none, would have names of any length.
     for entry in archive.entries()?.raw(true) {
-        let mut entry = entry.map_err(|error| broken(manifest.is_some(), error))?;
+        let mut entry = entry.map_err(|error| match &manifest {
+            // Cut within a header, which the library does not tell from any other trouble.
+            Some(_) if ended.get() => StreamError::Truncated.into(),
+            manifest => broken(manifest.is_some(), error),
+        })?;
         let name = std::str::from_utf8(&entry.path_bytes()).map(str::to_owned).unwrap_or_default();
         let size = entry.size();
         if end.is_some() || entry.header().entry_type() != EntryType::Regular {

@@ -35,7 +35,7 @@ pub enum Access {
     Known,
     /// Loopback, or whoever holds the metrics token.
     Metrics,
-    /// Whoever comes from a network that the configuration lists for this dialect.
+    /// Whoever the configuration lets in for this dialect: by a listed network, or by a token on a connection of its own.
     Listed,
 }
 
@@ -67,7 +67,7 @@ impl std::fmt::Display for RouteRow {
             Access::SignedIn => "whoever is signed in, about what is their own",
             Access::Known => "whoever is known to the hub, about themselves",
             Access::Metrics => "loopback or the metrics token",
-            Access::Listed => "networks that the configuration lists",
+            Access::Listed => "clients that the configuration lets in",
         };
         write_row(f, self, access)
     }

@@ -76,6 +76,7 @@ struct Shared {
     outgoing: mpsc::Sender<Vec<u8>>,
     pending: Mutex<HashMap<u64, oneshot::Sender<Result<Value, Failure>>>>,
     last_id: AtomicU64,
+    closing: CancellationToken,
     closed: CancellationToken,
 }
 
@@ -104,6 +105,7 @@ impl Channel {
             outgoing,
             pending: Mutex::default(),
             last_id: AtomicU64::new(0),
+            closing: CancellationToken::new(),
             closed: CancellationToken::new(),
         };
         (Self(Arc::new(shared)), queue)
@@ -128,6 +130,16 @@ impl Channel {
             }
         };
         self.0.closed.run_until_cancelled(call).await.unwrap_or(Err(CallError::Closed))
+    }
+
+    /// Ends the conversation.
+    pub(super) fn close(&self) {
+        self.0.closing.cancel();
+    }
+
+    /// Waits for the end of the conversation.
+    pub(super) async fn closed(&self) {
+        self.0.closed.cancelled().await;
     }
 
     /// Tells the other side something that has no answer.
@@ -210,8 +222,10 @@ pub(super) async fn serve<S>(
         }
     };
     let stopped = async {
-        stop.cancelled().await;
-        Some((CloseCode::Restart, "service restart"))
+        tokio::select! {
+            () = stop.cancelled() => Some((CloseCode::Restart, "service restart")),
+            () = channel.0.closing.cancelled() => Some((CloseCode::Normal, "")),
+        }
     };
     let goodbye = tokio::select! {
         goodbye = read => goodbye,

@@ -39,7 +39,7 @@ impl Methods for Arc<Session> {
                 return Err(Failure::no_method());
             };
             if let Some(action) = action {
-                session.require(action)?;
+                session.require(action).await?;
             }
             match name {
                 "register_place" => register_place(&session, channel, params),

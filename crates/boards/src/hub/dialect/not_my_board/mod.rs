@@ -2,6 +2,7 @@
 //! version 0.13.0; texts are part of it, since people read them on the other side.
 
 mod address;
+mod auth;
 mod channel;
 mod description;
 mod logins;
@@ -12,6 +13,9 @@ mod routes;
 mod session;
 mod work;
 
+pub(in crate::hub) use self::auth::Auth;
+pub use self::auth::{AuthTable, IssuerTable, Permission, Role};
 pub(in crate::hub) use self::logins::Logins;
 pub use self::methods::METHODS;
 pub(in crate::hub) use self::routes::routes;
+pub(in crate::hub) use self::session::Sessions;

@@ -19,9 +19,10 @@ use serde_json::{Map, Value, json};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::auth::Auth;
 use super::session::Session;
 use super::{address, channel, description, python};
-use crate::hub::{Boards, READ, REGISTER, RESERVE};
+use crate::hub::{Boards, READ};
 
 /// Declares them.
 pub(in crate::hub) fn routes(boards: &Boards, routes: Routes) -> Routes {
@@ -32,7 +33,7 @@ pub(in crate::hub) fn routes(boards: &Boards, routes: Routes) -> Routes {
             open(ws, hub, connection, request)
         })
         .get("/api/v1/places", Access::Listed, move |connection, headers: HeaderMap| async move {
-            list_places(&places, connection, &headers)
+            list_places(&places, connection, &headers).await
         })
         .get("/api/v1/auth-info", Access::Open, move || async move { auth_info(&info) })
         .get("/oidc-callback", Access::Open, move |request: Request| async move {
@@ -42,20 +43,27 @@ pub(in crate::hub) fn routes(boards: &Boards, routes: Routes) -> Routes {
 
 type From = Option<Extension<Connection>>;
 
-/// Who asks, if it may.
-fn admit(boards: &Boards, connection: From, headers: &HeaderMap) -> Result<IpAddr> {
-    let config = &boards.config().not_my_board;
+/// Where whoever asks is.
+fn whence(boards: &Boards, connection: From, headers: &HeaderMap) -> Result<IpAddr> {
     let Some(Extension(connection)) = connection else {
         return Err(Error::Forbidden("not-my-board's clients come over the network".to_owned()));
     };
-    let source = address::of_client(connection.peer.ip(), headers, config);
-    if config.is_open_to(source) {
-        return Ok(source);
+    Ok(address::of_client(connection.peer.ip(), headers, &boards.config().not_my_board))
+}
+
+/// Lets pass whoever needs no sign-in, and where there is one, everybody: it comes with the first request that needs it.
+fn admit(boards: &Boards, source: IpAddr) -> Result<()> {
+    if boards.config().not_my_board.is_open_to(source) || boards.0.auth.is_some() {
+        return Ok(());
     }
+    Err(refused(source))
+}
+
+fn refused(source: IpAddr) -> Error {
     tracing::info!(%source, "a not-my-board client was refused: no network in boards.not_my_board.open_to holds it");
-    Err(Error::Forbidden(format!(
+    Error::Forbidden(format!(
         "{source} is in no network that this hub lets not-my-board's clients come from (boards.not_my_board.open_to): ask the hub's operator"
-    )))
+    ))
 }
 
 fn off() -> Response {
@@ -75,7 +83,8 @@ fn open(
         return Ok((StatusCode::NOT_FOUND, "Page not found").into_response());
     };
     let stop = connection.as_ref().map(|connection| connection.shutdown.soft().clone());
-    let address = admit(&boards, connection, request.headers())?;
+    let address = whence(&boards, connection, request.headers())?;
+    admit(&boards, address)?;
     let stop = stop.unwrap_or_default();
     let upgrade = hyper::upgrade::on(&mut request);
     let tasks = hub.tasks.clone();
@@ -85,26 +94,34 @@ fn open(
         let io = Prefixed::new(early, io);
         let socket =
             WebSocketStream::from_raw_socket(io, Role::Server, Some(channel::websocket_config())).await;
-        let session = Session::new(boards, hub, address, vec![READ, REGISTER, RESERVE]);
-        let channel = channel::Channel::new();
-        channel::serve(socket, channel, Arc::new(Arc::clone(&session)), stop).await;
+        let (channel, outgoing) = channel::Channel::new();
+        let session = Session::new(boards, hub, address, channel.clone());
+        channel::serve(socket, (channel, outgoing), Arc::new(Arc::clone(&session)), stop).await;
         session.end().await;
     });
     Ok(answer.map(|()| Body::empty()))
 }
 
-fn list_places(boards: &Boards, connection: From, headers: &HeaderMap) -> Result<Response> {
+/// An agent asks here on a connection of its own, which proves nothing; but it is on `/ws` too, where it can be asked.
+async fn list_places(boards: &Boards, connection: From, headers: &HeaderMap) -> Result<Response> {
     if !boards.config().not_my_board.enabled {
         return Ok(off());
     }
-    admit(boards, connection, headers)?;
+    let source = whence(boards, connection, headers)?;
+    if !boards.config().not_my_board.is_open_to(source) && !boards.0.sessions.vouch(source, READ).await {
+        return Err(refused(source));
+    }
     let places: Vec<Value> = boards.places().all().iter().map(|place| description::write(place)).collect();
     Ok(Json(json!({ "places": places })).into_response())
 }
 
-/// Where clients sign in: nowhere, since those that may come need not.
+/// Where clients sign in, if they need to.
 fn auth_info(boards: &Boards) -> Response {
-    if boards.config().not_my_board.enabled { Json(json!({})).into_response() } else { off() }
+    if !boards.config().not_my_board.enabled {
+        return off();
+    }
+    let info = boards.0.auth.as_ref().map_or_else(|| json!({}), Auth::info);
+    Json(info).into_response()
 }
 
 /// A browser comes back from a provider.

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -13,14 +14,21 @@ use nave_core::hub::leases::{Held, Seat};
 use nave_core::hub::op::{Actor, Client, Op};
 use nave_core::id::{LeaseId, RequestId};
 use serde_json::json;
+use time::OffsetDateTime;
 
+use super::auth::Identity;
 use super::channel::Channel;
 use super::logins::Logins;
 use super::message::Failure;
 use crate::hub::gate::Exporter;
 use crate::hub::places::{Description, Place};
 use crate::hub::reserve::{self, Reserved};
-use crate::hub::{Boards, REGISTER};
+use crate::hub::{Boards, READ, REGISTER, RESERVE};
+
+/// How long a client may take to bring its token.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long after its end a token still counts: clocks differ, and a client that renews it does so when it has ended.
+const LEEWAY: Duration = Duration::from_secs(30);
 
 /// One connection.
 pub(super) struct Session {
@@ -28,21 +36,78 @@ pub(super) struct Session {
     hub: Arc<Hub>,
     id: u64,
     address: IpAddr,
-    may: Vec<Action>,
+    channel: Channel,
+    /// Whether it needs no token, because of where it is.
+    open: bool,
+    /// One request for a token at a time.
+    asking: tokio::sync::Mutex<()>,
     state: Mutex<State>,
+}
+
+/// The connections that stand, by where they come from.
+#[derive(Default)]
+pub(in crate::hub) struct Sessions(Mutex<HashMap<IpAddr, Vec<Weak<Session>>>>);
+
+impl Sessions {
+    fn at(&self) -> MutexGuard<'_, HashMap<IpAddr, Vec<Weak<Session>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, session: &Arc<Session>) {
+        self.at().entry(session.address).or_default().push(Arc::downgrade(session));
+    }
+
+    fn leave(&self, session: &Session) {
+        let mut at = self.at();
+        if let Some(here) = at.get_mut(&session.address) {
+            here.retain(|known| known.as_ptr() != std::ptr::from_ref(session));
+            if here.is_empty() {
+                at.remove(&session.address);
+            }
+        }
+    }
+
+    /// Whether somebody who is connected from there may do this.
+    pub(super) async fn vouch(&self, address: IpAddr, action: Action) -> bool {
+        let here = self.at().get(&address).cloned().unwrap_or_default();
+        for session in here {
+            if let Some(session) = session.upgrade()
+                && session.require(action).await.is_ok()
+            {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 #[derive(Default)]
 struct State {
+    identity: Option<Identity>,
+    /// What it has done: when it may not do that any more, its connection ends.
+    used: Vec<Action>,
     registered: Option<Arc<Place>>,
     /// By the number that the place had when this client got it, which is how the client calls it ever after.
     has: HashMap<u64, (String, LeaseId)>,
 }
 
 impl Session {
-    pub(super) fn new(boards: Boards, hub: Arc<Hub>, address: IpAddr, may: Vec<Action>) -> Arc<Self> {
+    pub(super) fn new(boards: Boards, hub: Arc<Hub>, address: IpAddr, channel: Channel) -> Arc<Self> {
         let id = boards.next_connection();
-        Arc::new(Self { boards, hub, id, address, may, state: Mutex::default() })
+        let open = boards.config().not_my_board.is_open_to(address);
+        let session = Self {
+            boards,
+            hub,
+            id,
+            address,
+            channel,
+            open,
+            asking: tokio::sync::Mutex::default(),
+            state: Mutex::default(),
+        };
+        let session = Arc::new(session);
+        session.boards.0.sessions.enter(&session);
+        session
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -51,12 +116,15 @@ impl Session {
 
     /// Each request is an operation of its own.
     fn op(&self) -> Op {
-        let client = Client {
-            dialect: "not-my-board",
-            id: self.address.to_string(),
-            name: format!("<{}>", self.id),
-            may: self.may.clone(),
+        let identity = self.state().identity.clone();
+        let (id, name, may) = match identity {
+            Some(identity) => (identity.id, identity.name, identity.may),
+            None if self.open => {
+                (self.address.to_string(), format!("<{}>", self.id), vec![READ, REGISTER, RESERVE])
+            }
+            None => (self.address.to_string(), format!("<{}>", self.id), Vec::new()),
         };
+        let client = Client { dialect: "not-my-board", id, name, may };
         Op {
             actor: Actor::Client(client),
             source: Some(self.address),
@@ -73,12 +141,78 @@ impl Session {
         &self.boards.0.logins
     }
 
-    /// Lets pass whoever may do this; not-my-board knows two roles.
-    pub(super) fn require(&self, action: Action) -> Result<(), Failure> {
+    /// Lets pass whoever may do this; not-my-board knows two roles. Who the client is, it is asked when that matters
+    /// first.
+    pub(super) async fn require(self: &Arc<Self>, action: Action) -> Result<(), Failure> {
+        if !self.open {
+            self.sign_in().await?;
+        }
         access::require(&self.op(), action).map_err(|_| {
             let role = if action == REGISTER { "exporter" } else { "importer" };
             Failure::raised(format!("Permission denied: requires role \"{role}\""))
-        })
+        })?;
+        let mut state = self.state();
+        if !state.used.contains(&action) {
+            state.used.push(action);
+        }
+        Ok(())
+    }
+
+    async fn sign_in(self: &Arc<Self>) -> Result<(), Failure> {
+        let _one_at_a_time = self.asking.lock().await;
+        if self.state().identity.is_some() {
+            return Ok(());
+        }
+        let identity = self.ask().await?;
+        tracing::info!(client = identity.name, address = %self.address, "a client has signed in");
+        let ends = identity.expires_at;
+        self.state().identity = Some(identity);
+        let session = Arc::clone(self);
+        self.hub.tasks.spawn(async move {
+            tokio::select! {
+                () = session.renew(ends) => session.channel.close(),
+                () = session.channel.closed() => {}
+            }
+        });
+        Ok(())
+    }
+
+    /// Asks the client for a token.
+    async fn ask(&self) -> Result<Identity, Failure> {
+        let auth = self.boards.0.auth.as_ref().ok_or_else(|| Failure::raised("nobody can sign in here"))?;
+        let asked = tokio::time::timeout(PATIENCE, self.channel.call("get_id_token", json!({}))).await;
+        let token = match asked {
+            Ok(Ok(token)) => token,
+            Ok(Err(error)) => return Err(Failure::raised(error.to_string())),
+            Err(_) => return Err(Failure::raised("no ID token came in time")),
+        };
+        let token = token.as_str().ok_or_else(|| Failure::raised("this is no ID token"))?;
+        auth.identify(token, &self.hub.clock).await.map_err(Failure::raised)
+    }
+
+    /// Asks for a new token whenever one has ended; returns when none comes, or one that allows less than was done.
+    async fn renew(&self, mut ends: OffsetDateTime) {
+        loop {
+            let left = ends + LEEWAY - self.hub.clock.now();
+            tokio::time::sleep(left.try_into().unwrap_or_default()).await;
+            match self.ask().await {
+                Ok(identity) => {
+                    let mut state = self.state();
+                    let lost = state.used.iter().any(|action| !identity.may.contains(action));
+                    let other = state.identity.as_ref().is_some_and(|known| known.id != identity.id);
+                    ends = identity.expires_at;
+                    state.identity = Some(identity);
+                    if lost || other {
+                        tracing::info!(address = %self.address, "a client may not do any more what it did");
+                        return;
+                    }
+                }
+                Err(failure) => {
+                    tracing::info!(address = %self.address, why = failure.message, "a client has no new token");
+                    return;
+                }
+            }
+        }
     }
 
     /// Puts this client's place into the farm; its number.
@@ -87,6 +221,8 @@ impl Session {
         channel: Channel,
         description: Description,
     ) -> Result<u64, Failure> {
+        // Before the state is locked: who this is stands there too.
+        let op = self.op();
         let mut state = self.state();
         if state.registered.is_some() {
             return Err(Failure::raised("Place already registered"));
@@ -94,7 +230,6 @@ impl Session {
         let name = description.name.clone();
         let whence = (self.id, self.address);
         let exporter = Remote(channel);
-        let op = self.op();
         let place = reserve::register(&op, &self.hub, &self.boards, whence, description, exporter);
         let place = place
             .map_err(|error| failed(&error))?
@@ -140,7 +275,9 @@ impl Session {
 
     /// The connection ended, and every request with it.
     pub(super) async fn end(&self) {
-        let op = self.op();
+        self.boards.0.sessions.leave(self);
+        // The hub's own doing: whoever may do nothing any more leaves nothing behind either.
+        let op = self.hub.op("boards.connection_ended");
         let registered = self.state().registered.take();
         if let Some(place) = registered {
             tracing::info!(place = place.name, "a place is gone");

@@ -106,7 +106,7 @@ fn is_scope(words: &str) -> bool {
 }
 
 /// A provider's address: HTTPS, or plain HTTP on this machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Issuer(String);
 

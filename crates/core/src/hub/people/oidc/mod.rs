@@ -12,11 +12,13 @@ mod provider;
 mod template;
 mod tokens;
 mod verify;
+mod voucher;
 
 pub use self::callback::{Answer, Callback, NotACallback};
 pub use self::claims::{ClaimPath, Claims, MappedRoles, NotAClaim, Who};
-pub use self::config::{OidcTable, RoleRule};
+pub use self::config::{Issuer, OidcTable, RoleRule};
 pub use self::error::OidcError;
 pub use self::provider::{Begun, Pending, Provider, Refreshed, SetupError, SignedIn};
 pub use self::template::{NameTemplate, NotATemplate};
 pub use self::tokens::Tokens;
+pub use self::voucher::{Voucher, VoucherError, unverified};

@@ -277,6 +277,7 @@ impl Provider {
         access_token: &AccessToken,
         now: OffsetDateTime,
     ) -> Result<Claims, OidcError> {
+        let access_token = Some(access_token);
         let expected = Expected { metadata, client_id: &self.client_id, nonce, access_token, now };
         if expected.lacks_key_of(token)
             && let Some(fresh) = self.directory.with_fresh_keys(&self.fetch, metadata, now).await?
