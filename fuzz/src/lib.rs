@@ -1,5 +1,7 @@
 //! Fuzz targets: what no input may break. Each takes any bytes; a panic is a finding. The kept corpus runs as a test.
 
+mod requests;
+
 use std::io::Cursor;
 
 use lettre::Address;
@@ -64,6 +66,7 @@ pub const TARGETS: &[Target] = &[
         b"{given_name} {family_name}",
     ] },
     Target { name: "certificate", run: certificate, seeds: &[b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"] },
+    Target { name: "request", run: requests::request, seeds: requests::SEEDS },
 ];
 
 fn text(bytes: &[u8]) -> Option<&str> {

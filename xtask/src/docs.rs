@@ -28,7 +28,7 @@ impl Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    run_to_end(&mut cargo(["build", "--package", "nave"]))?;
+    run_to_end(&mut cargo(["build", "--workspace", "--bin", "nave"]))?;
     let nave = target()?.join("debug/nave");
     for (page, arguments) in PAGES {
         let text = read(program(&nave).args(arguments)).with_context(|| format!("writing {page}"))?;

@@ -23,12 +23,14 @@ pub struct PageError {
     pub request: Option<RequestId>,
     /// Whether only a part of a page was asked for.
     pub fragment: bool,
+    /// In a few words, where the status does not say it well.
+    pub title: Option<&'static str>,
 }
 
 impl PageError {
     /// An error of a service.
     pub fn of(error: Error, parts: &Parts) -> Self {
-        Self { error, request: parts.extensions.get().copied(), fragment: is_fragment(parts) }
+        Self { error, request: parts.extensions.get().copied(), fragment: is_fragment(parts), title: None }
     }
 
     /// A form that was made for another session, or for one that has ended.
@@ -51,7 +53,7 @@ impl PageError {
 
 impl From<Error> for PageError {
     fn from(error: Error) -> Self {
-        Self { error, request: None, fragment: false }
+        Self { error, request: None, fragment: false, title: None }
     }
 }
 
@@ -62,8 +64,8 @@ impl IntoResponse for PageError {
             tracing::error!(%source, "a page failed");
         }
         let request = self.request.map(|id| id.to_string());
+        let title = self.title.unwrap_or_else(|| title(status.as_u16()));
         let page = move |id: &str| {
-            let title = title(status.as_u16());
             let view = DoorFailure {
                 shell: Shell::nobody(title),
                 status: status.as_u16(),

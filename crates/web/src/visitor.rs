@@ -6,8 +6,9 @@ use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
+use nave_core::hub::access;
 use nave_core::hub::context::Hub;
-use nave_core::hub::http::cookie;
+use nave_core::hub::http::{Access, cookie};
 use nave_core::hub::op::{Actor, Op};
 use nave_core::hub::people::secret::Secret;
 use nave_core::hub::people::sessions::{self, Browser, Found};
@@ -80,6 +81,10 @@ impl FromRequestParts<Arc<Hub>> for Visitor {
             let next = if parts.method.is_safe() { back(parts) } else { "/".to_owned() };
             return Err(NoVisitor::SignIn { next, fragment });
         };
+        // Before the page looks for anything: what is there is not for those to know who may not see the page.
+        if let Some(Access::Page(action)) = parts.extensions.get() {
+            access::require_somewhere(&op, *action).map_err(failed)?;
+        }
         let headers = parts.headers.clone();
         Ok(Self { op, form_token: secret.derive(FORM).to_string(), fragment, headers })
     }

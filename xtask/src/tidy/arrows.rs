@@ -18,8 +18,8 @@ fn allowed(name: &str) -> Option<Vec<&'static str>> {
         CORE => vec![LINK],
         WEB => vec![LINK, CORE],
         TESTKIT => vec![LINK, CORE, WEB],
-        "nave" | "nave-fuzz" => product.collect(),
-        "nave-bench" => product.chain([TESTKIT]).collect(),
+        "nave" => product.collect(),
+        "nave-bench" | "nave-fuzz" => product.chain([TESTKIT]).collect(),
         fleet if FLEETS.contains(&fleet) => vec![LINK, CORE, WEB],
         _ => return None,
     })

@@ -78,7 +78,7 @@ async fn the_hubs_certificate_without_its_key_convinces_nobody() -> anyhow::Resu
     let own = hub.hub().identities.read().unwrap()[0].certified.clone();
     let replayed = CertifiedKey::new(own.cert.clone(), another_certificate().key.clone());
     let url = between(&hub, Arc::new(replayed)).await?;
-    let key = identity::show(&hub.operator(), hub.hub(), true)?.parse()?;
+    let key = identity::show(&hub.operator(), hub.hub(), true).await?.parse()?;
     let error = dial::dial(&url, certificate::by_access_key(&key)).await.expect_err("it is refused");
     // The prefix fits, so that only the handshake's signature can tell.
     assert!(matches!(error, DialError::Forged { .. }) && !error.is_passing(), "{error}");
@@ -90,7 +90,7 @@ async fn the_hubs_certificate_without_its_key_convinces_nobody() -> anyhow::Resu
 async fn another_certificate_is_told_from_the_one_that_the_key_names() -> anyhow::Result<()> {
     let hub = TestHub::start().await?;
     let url = between(&hub, another_certificate()).await?;
-    let key = identity::show(&hub.operator(), hub.hub(), false)?;
+    let key = identity::show(&hub.operator(), hub.hub(), false).await?;
     let error = dial::dial(&url, certificate::by_access_key(&key.parse()?)).await.expect_err("it is refused");
     assert!(matches!(error, DialError::WrongHub { .. }) && !error.is_passing(), "{error}");
     for part in ["expected:", "seen:", "another hub", "renewed", "in between", &key[..16]] {

@@ -110,7 +110,7 @@ fn pythons() -> Vec<PathBuf> {
 #[tokio::test]
 async fn the_first_start_makes_what_every_later_one_loads() -> anyhow::Result<()> {
     let hub = TestHub::start().await?;
-    let key = identity::show(&hub.operator(), hub.hub(), true)?;
+    let key = identity::show(&hub.operator(), hub.hub(), true).await?;
     let (public, folder) = (hub.hub().key.public(), hub.folder());
     for (name, mode) in [
         ("cert/hub-key.pem", 0o600),
@@ -126,7 +126,7 @@ async fn the_first_start_makes_what_every_later_one_loads() -> anyhow::Result<()
     hub.stop().await;
     let hub = TestHub::on(folder, TestHubSetup::default()).await?;
     assert_eq!(hub.hub().key.public(), public);
-    assert_eq!(*identity::show(&hub.operator(), hub.hub(), true)?, *key);
+    assert_eq!(*identity::show(&hub.operator(), hub.hub(), true).await?, *key);
     Ok(())
 }
 
@@ -249,7 +249,7 @@ async fn a_clock_that_is_wrong_by_years_is_named() -> anyhow::Result<()> {
 async fn a_replaced_certificate_keeps_nodes_and_renames_the_access_key() -> anyhow::Result<()> {
     let hub = TestHub::start().await?;
     let mut node = TestNode::join(&hub, "lab", &[], &[]).await?;
-    let old = identity::show(&hub.operator(), hub.hub(), false)?;
+    let old = identity::show(&hub.operator(), hub.hub(), false).await?;
     let (folder, address) = (hub.folder(), hub.address());
     hub.stop().await;
     for name in ["hub-cert.pem", "hub-key.pem"] {
@@ -257,7 +257,7 @@ async fn a_replaced_certificate_keeps_nodes_and_renames_the_access_key() -> anyh
     }
     let config = HubConfig { listen: vec![address], ..HubConfig::default() };
     let hub = TestHub::on(folder, TestHubSetup { config, ..TestHubSetup::default() }).await?;
-    let new = identity::show(&hub.operator(), hub.hub(), false)?;
+    let new = identity::show(&hub.operator(), hub.hub(), false).await?;
     assert_ne!(old[..16], new[..16]);
     assert_eq!(old[17..], new[17..], "the secret stays");
     node.start()?;

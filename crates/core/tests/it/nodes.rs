@@ -91,7 +91,7 @@ async fn a_token_names_its_hub_and_goes_to_no_other() -> anyhow::Result<()> {
 #[tokio::test]
 async fn the_shared_access_key_makes_a_node_wait_for_approval() -> anyhow::Result<()> {
     let hub = TestHub::start().await?;
-    let key = identity::show(&hub.operator(), hub.hub(), true)?;
+    let key = identity::show(&hub.operator(), hub.hub(), true).await?;
     let data = tempfile::tempdir()?;
     let mut request = TestNode::request(data.path(), &hub, Invitation::AccessKey(key.parse()?), &[])?;
     request.name = Some("runner".to_owned());
@@ -118,7 +118,7 @@ async fn the_shared_access_key_makes_a_node_wait_for_approval() -> anyhow::Resul
 #[tokio::test]
 async fn a_wrong_access_key_is_refused_and_then_slowed_down() -> anyhow::Result<()> {
     let hub = TestHub::with(TestHubSetup { config: approving(), ..TestHubSetup::default() }).await?;
-    let key = identity::show(&hub.operator(), hub.hub(), false)?;
+    let key = identity::show(&hub.operator(), hub.hub(), false).await?;
     let show = |key: String, name: &'static str| {
         let invitation = Invitation::AccessKey(key.parse().unwrap());
         join_as(&hub, invitation, Some(name))
@@ -143,7 +143,7 @@ async fn a_wrong_access_key_is_refused_and_then_slowed_down() -> anyhow::Result<
 async fn a_rotated_access_key_is_let_in_until_its_grace_ends() -> anyhow::Result<()> {
     let (clock, setup) = stopped_clock();
     let hub = TestHub::with(setup).await?;
-    let old = identity::show(&hub.operator(), hub.hub(), false)?;
+    let old = identity::show(&hub.operator(), hub.hub(), false).await?;
     let new = identity::rotate(&hub.operator(), hub.hub(), Duration::from_mins(10)).await?;
     assert_eq!(old[..17], new[..17]);
     assert_ne!(*old, *new);
@@ -162,10 +162,10 @@ async fn a_rotated_access_key_is_let_in_until_its_grace_ends() -> anyhow::Result
 #[tokio::test]
 async fn a_grace_beyond_all_calendars_is_refused() -> anyhow::Result<()> {
     let hub = TestHub::start().await?;
-    let before = identity::show(&hub.operator(), hub.hub(), false)?;
+    let before = identity::show(&hub.operator(), hub.hub(), false).await?;
     let error = identity::rotate(&hub.operator(), hub.hub(), Duration::MAX).await.unwrap_err();
     assert!(error.message().contains("at most 90 days"), "{error}");
-    assert_eq!(*identity::show(&hub.operator(), hub.hub(), false)?, *before);
+    assert_eq!(*identity::show(&hub.operator(), hub.hub(), false).await?, *before);
     let error = nodes::mint_key(&hub.operator(), hub.hub(), "runner", &[], Duration::MAX).await.unwrap_err();
     assert!(error.message().contains("at most 90 days"), "{error}");
     Ok(())

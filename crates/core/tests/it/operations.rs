@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use anyhow::Context as _;
 use nave_core::hub::config::{HubConfig, ListenerTable};
 use nave_link::certificate;
 use nave_testkit::hub::{TestHub, TestHubSetup};
@@ -86,7 +87,7 @@ async fn health_and_errors_are_told_in_one_way() -> anyhow::Result<()> {
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("nave-request-id:"), "{answer}");
     }
     for (path, status, code) in [
-        ("/no/such/page", "404", "not_found"),
+        ("/nave/v1/no/such/thing", "404", "not_found"),
         ("/nave/v1/nodes", "401", "unauthenticated"),
         ("/link", "400", "invalid"),
     ] {
@@ -94,5 +95,12 @@ async fn health_and_errors_are_told_in_one_way() -> anyhow::Result<()> {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
         assert!(answer.contains(&format!("\"code\":\"{code}\"")), "{path}: {answer}");
     }
+    let page = get(&hub, b"", "/no/such/page", "").await?;
+    assert!(page.starts_with("HTTP/1.1 404") && page.contains("content-type: text/html"), "{page}");
+    let (_, id) = page.split_once("nave-request-id: ").context("the answer names the request")?;
+    let id = id.lines().next().unwrap_or_default();
+    assert!(page.matches(id).count() > 1, "the page itself names it too: {page}");
+    let spent = get(&hub, b"", "/invitation/used-already", "").await?;
+    assert!(spent.starts_with("HTTP/1.1 403") && spent.contains("This link is not good"), "{spent}");
     Ok(())
 }

@@ -10,7 +10,7 @@ use nave_core::hub::op::{Actor, Op};
 use nave_core::hub::people::links::{self, Answer};
 use nave_core::hub::people::sessions::{self, Browser, Stage};
 use nave_core::hub::people::{self, requests, second_factor, sign_in, tokens};
-use nave_core::hub::{event, nodes};
+use nave_core::hub::{event, identity, nodes};
 use nave_testkit::hub::{TestHub, TestHubSetup};
 use nave_testkit::node::TestNode;
 use nave_testkit::person::{TestPerson, find, nobody, password};
@@ -282,5 +282,18 @@ async fn cookies_act_on_the_hubs_own_pages_only_and_tokens_anywhere() -> anyhow:
     assert!(by_token.starts_with("HTTP/1.1 200"), "{by_token}");
     let wrong = post("authorization: Bearer nave_x\r\n".to_owned()).await?;
     assert!(wrong.starts_with(&format!("HTTP/1.1 {}", StatusCode::UNAUTHORIZED.as_u16())), "{wrong}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_looks_at_the_access_key_is_noted_and_whoever_may_not_sees_nothing() -> anyhow::Result<()> {
+    let hub = TestHub::start().await?;
+    let ada = TestPerson::first_admin(&hub).await?;
+    let grace = TestPerson::invite(&hub, "Grace", &[(Role::Operator, "*")]).await?;
+    let refused = identity::show(&grace.op(&hub).await?, hub.hub(), false).await.unwrap_err();
+    assert!(matches!(refused, Error::Forbidden(_)), "{refused}");
+    identity::show(&ada.op(&hub).await?, hub.hub(), false).await?;
+    let shown: Vec<_> = actions(&hub).await?.into_iter().filter(|act| act.contains("key.shown")).collect();
+    assert_eq!(shown, ["Ada key.shown"]);
     Ok(())
 }

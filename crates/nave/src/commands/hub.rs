@@ -70,7 +70,7 @@ async fn greet(context: &Context<'_>, running: &RunningHub, first: bool) -> anyh
         "the hub is ready"
     );
     if context.printer.is_terminal() {
-        let key = nave_core::hub::identity::show(&hub.op("start"), hub, false)?;
+        let key = nave_core::hub::identity::show(&hub.op("start"), hub, false).await?;
         context.printer.talk(format!("\n  address      {url}"));
         context.printer.talk(format!("  access key   {}", key.as_str()));
         context.printer.talk(format!("  fingerprint  {}", hub.access_keys.fingerprint()));

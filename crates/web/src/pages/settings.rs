@@ -7,7 +7,6 @@ use nave_core::api::MailState;
 use nave_core::hub::config::Period;
 use nave_core::hub::context::JoinWithAccessKey;
 use nave_core::hub::error::Error;
-use nave_core::hub::event::Event;
 use nave_core::hub::http::{Access, Routes};
 use nave_core::hub::identity::{self, ROTATE, SHOW};
 use nave_core::hub::people::config::SecondFactor;
@@ -145,19 +144,8 @@ fn groups(hub: &Shared) -> Vec<(&'static str, Vec<Setting>)> {
     ]
 }
 
-/// Seeing the key is worth a line in the audit log: whoever has seen it has it.
 async fn show_key(visitor: Visitor, hub: Shared, _: Form) -> Answer {
-    let key = identity::show(&visitor.op, &hub, false)?;
-    let mut act = hub.store.begin().await?;
-    let event = Event {
-        action: "key.shown",
-        object_kind: "key",
-        object_id: hub.access_keys.prefix().to_string(),
-        object_name: "the access key".to_owned(),
-        detail: serde_json::Value::Null,
-    };
-    hub.record(&mut act, &visitor.op, event).await?;
-    act.commit().await?;
+    let key = identity::show(&visitor.op, &hub, false).await?;
     let view = view_of(&visitor, &hub, Some(key.to_string()), Filled::with([("grace", "0")])).await?;
     Ok(show(&view, &view.shell))
 }

@@ -42,7 +42,8 @@ where
 
 /// Finds out who asks, where that decides anything, and leaves it for the handler.
 async fn admit(access: Access, parts: &mut Parts, hub: &Arc<Hub>) -> Result<()> {
-    // Everyone may come in there; pages send whoever is not signed in to sign in.
+    // For pages, which answer in their own way: they send whoever is not signed in to sign in.
+    parts.extensions.insert(access);
     let open =
         matches!(access, Access::Open | Access::Proof | Access::Metrics | Access::Page(_) | Access::OwnPage);
     if open {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nave_link::access_key::{AccessKey, Fingerprint, KeySecret, Prefix};
 use nave_link::random::Random;
 use nave_link::secret_file;
-use serde_json::json;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -152,9 +152,13 @@ impl AccessKeys {
     }
 }
 
-/// The shared access key, whole.
-pub fn show(op: &Op, hub: &Hub, full: bool) -> Result<Zeroizing<String>> {
+/// The shared access key; with `full`, after the whole fingerprint of the hub's certificate and not only its beginning.
+/// Whoever has seen it has it, which is worth a line in the audit log.
+pub async fn show(op: &Op, hub: &Hub, full: bool) -> Result<Zeroizing<String>> {
     access::require(op, SHOW)?;
+    let mut act = hub.store.begin().await?;
+    hub.record(&mut act, op, about("key.shown", Value::Null)).await?;
+    act.commit().await?;
     Ok(hub.access_keys.reveal(full))
 }
 
@@ -171,14 +175,7 @@ pub async fn rotate(op: &Op, hub: &Hub, grace: Duration) -> Result<Zeroizing<Str
     access::require(op, ROTATE)?;
     let ends = if grace.is_zero() { None } else { Some(grace_end(op.clock.now(), grace)?) };
     let mut act = hub.store.begin().await?;
-    let event = Event {
-        action: "key.rotated",
-        object_kind: "key",
-        object_id: "access-key".to_owned(),
-        object_name: "the shared access key".to_owned(),
-        detail: json!({ "grace_seconds": grace.as_secs() }),
-    };
-    hub.record(&mut act, op, event).await?;
+    hub.record(&mut act, op, about("key.rotated", json!({ "grace_seconds": grace.as_secs() }))).await?;
     let before =
         hub.access_keys.replace(AccessKey::new_shared_secret(&hub.random), ends).map_err(Error::internal)?;
     if let Err(error) = act.commit().await {
@@ -187,6 +184,16 @@ pub async fn rotate(op: &Op, hub: &Hub, grace: Duration) -> Result<Zeroizing<Str
         return Err(error);
     }
     Ok(hub.access_keys.reveal(false))
+}
+
+fn about(action: &'static str, detail: Value) -> Event {
+    Event {
+        action,
+        object_kind: "key",
+        object_id: "access-key".to_owned(),
+        object_name: "the shared access key".to_owned(),
+        detail,
+    }
 }
 
 fn line(fingerprint: &Fingerprint, secret: &Zeroizing<String>) -> Zeroizing<Vec<u8>> {

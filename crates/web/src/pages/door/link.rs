@@ -1,11 +1,13 @@
 //! One-time links: setting up the hub, accepting an invitation, setting a new password.
 
 use axum::extract::Path;
+use nave_core::hub::error::Error;
 use nave_core::hub::http::{Access, Routes};
 use nave_core::hub::people::links::{self, Answer as Filling, LinkKind, OpenLink};
 
 use super::super::{Answer, Shared, refuse, show};
 use super::{onward, shell};
+use crate::error::PageError;
 use crate::form::OpenForm;
 use crate::ui::Filled;
 use crate::views::door::Accept;
@@ -34,7 +36,7 @@ fn view_of(arrival: &Arrival, hub: &Shared, link: &OpenLink, token: &str, form: 
 }
 
 async fn ask(arrival: Arrival, hub: Shared, Path(token): Path<String>) -> Answer {
-    let link = links::open(&arrival.op, &hub, &token).await?;
+    let link = links::open(&arrival.op, &hub, &token).await.map_err(spent)?;
     let name = link.person.as_ref().map(|person| person.name.clone()).unwrap_or_default();
     // An invitation without a name carries the address in its place.
     let name = if name.contains('@') { String::new() } else { name };
@@ -60,9 +62,15 @@ async fn accept(
     match accepted.await {
         Ok(signed_in) => Ok(onward(&signed_in.secret, signed_in.stage, "/")),
         Err(error) => {
-            let link = links::open(&arrival.op, &hub, &token).await?;
+            let link = links::open(&arrival.op, &hub, &token).await.map_err(spent)?;
             let form = Filled::refused(&fields, &error);
             Ok(refuse(&view_of(&arrival, &hub, &link, &token, form), &error))
         }
     }
+}
+
+/// A link that leads nowhere is nothing that somebody did wrong.
+fn spent(error: Error) -> PageError {
+    let title = matches!(error, Error::Forbidden(_)).then_some("This link is not good");
+    PageError { title, ..error.into() }
 }

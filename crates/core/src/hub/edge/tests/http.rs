@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::{Connection, Limits, REQUEST_ID, TlsVersion};
 use super::bench::{Bench, Setup, get, handshake, http1_client, http2_client, text};
+use crate::api::ErrorBody;
 use crate::id::RequestId;
 
 fn echo() -> Router {
@@ -100,7 +101,9 @@ async fn a_handler_that_panics_costs_its_request_only() {
     let mut client = http1_client(bench.tls("http/1.1").await).await;
     let answer = client.send_request(get("/broken")).await.unwrap();
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(answer.headers().contains_key(REQUEST_ID), "so that the log can be searched for it");
-    assert_eq!(text(answer).await, "the hub failed; its log has the details\n");
+    let id = answer.headers()[REQUEST_ID].to_str().unwrap().to_owned();
+    let told: ErrorBody = serde_json::from_str(&text(answer).await).unwrap();
+    assert_eq!(told.error.message, "the hub failed; its log has the details");
+    assert_eq!(told.error.request, Some(id), "so that the log can be searched for it");
     assert_eq!(client.send_request(get("/")).await.unwrap().status(), StatusCode::OK);
 }

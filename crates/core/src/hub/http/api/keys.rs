@@ -56,7 +56,8 @@ async fn mint(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ShowKey {
-    /// Whether to show the key whole; its secret is left out otherwise.
+    /// Whether it begins with the whole fingerprint of the hub's certificate, for hostile networks, and not only with the
+    /// first 16 characters of it.
     #[serde(default)]
     full: bool,
 }
@@ -71,7 +72,7 @@ struct ShowKey {
     responses((status = 200, description = "The key", body = KeyText))
 )]
 async fn show(op: Op, State(hub): Shared, Query(query): Query<ShowKey>) -> Result<Json<KeyText>> {
-    let key = identity::show(&op, &hub, query.full)?;
+    let key = identity::show(&op, &hub, query.full).await?;
     Ok(Json(KeyText { key: key.to_string() }))
 }
 
