@@ -82,5 +82,7 @@ fn fuzz(target: Option<String>, seconds: u64) -> anyhow::Result<()> {
 }
 
 fn bench(arguments: &[String]) -> anyhow::Result<()> {
+    // What is measured, as people build it.
+    cargo::run(&mut cargo::cargo(["build", "--release", "--package", "nave"]))?;
     cargo::run(cargo::cargo(["run", "--release", "--package", "nave-bench", "--"]).args(arguments))
 }

@@ -12,6 +12,9 @@ use nave_link::token::JoinToken;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+/// Ticks of a second in `/proc/PID/stat`, the same on every machine that Nave is built for.
+const TICKS: u64 = 100;
+
 /// The repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned()
@@ -83,6 +86,17 @@ impl Hub {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
         line.split_whitespace().nth(1).context("VmRSS")?.parse().context("VmRSS")
+    }
+
+    /// How much of the processors' time it has used.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        let pid = self.child.as_ref().and_then(Child::id).context("it does not run")?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // Its own name, in brackets, may hold anything: fields are counted from behind it (proc(5)).
+        let rest = stat.rsplit_once(')').context("stat")?.1;
+        let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        let ticks: u64 = ticks.collect::<Result<Vec<_>, _>>()?.iter().sum();
+        Ok(Duration::from_millis(ticks * 1000 / TICKS))
     }
 
     /// Waits until so many nodes are connected.

@@ -4,45 +4,47 @@
 #![expect(clippy::cast_precision_loss, reason = "figures are shown with one digit after the point")]
 
 mod api;
+mod browser;
+mod client;
+mod console;
+mod crowd;
 mod farm;
 mod forward;
+mod live;
 mod nodes;
+mod sign_in;
 mod start;
 mod stats;
+mod visit;
 
 use anyhow::Context as _;
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
 
 use crate::stats::Table;
 
+/// What there is to measure, in the order of the page.
+const THEMES: [&str; 10] =
+    ["start", "nodes", "storm", "forward", "api", "console", "visit", "browser", "live", "sign-in"];
+
 #[derive(Parser)]
 struct Cli {
-    /// Only these: start, nodes, storm, forward, api
+    /// Only these
+    #[arg(value_parser = PossibleValuesParser::new(THEMES))]
     only: Vec<String>,
-    /// Write docs/performance.md instead of printing
-    #[arg(long)]
+    /// Write docs/performance.md instead of printing; it holds every theme
+    #[arg(long, conflicts_with = "only")]
     write: bool,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let wanted = |name: &str| cli.only.is_empty() || cli.only.iter().any(|only| only == name);
-    let mut tables: Vec<Table> = Vec::new();
-    if wanted("start") {
-        tables.push(start::run().await.context("start")?);
-    }
-    if wanted("nodes") {
-        tables.push(nodes::memory().await.context("nodes")?);
-    }
-    if wanted("storm") {
-        tables.push(nodes::storm().await.context("storm")?);
-    }
-    if wanted("forward") {
-        tables.push(forward::run().await.context("forward")?);
-    }
-    if wanted("api") {
-        tables.push(api::run().await.context("api")?);
+    let mut tables = Vec::new();
+    for theme in THEMES {
+        if cli.only.is_empty() || cli.only.iter().any(|only| only == theme) {
+            tables.extend(measure(theme).await.context(theme)?);
+        }
     }
     let page = stats::page(&tables);
     if cli.write {
@@ -52,6 +54,22 @@ async fn main() -> anyhow::Result<()> {
         say(&page);
     }
     Ok(())
+}
+
+async fn measure(theme: &str) -> anyhow::Result<Vec<Table>> {
+    let table = match theme {
+        "start" => start::run().await,
+        "nodes" => nodes::memory().await,
+        "storm" => nodes::storm().await,
+        "forward" => forward::run().await,
+        "api" => api::run().await,
+        "console" => return console::run().await,
+        "visit" => visit::run().await,
+        "browser" => browser::run().await,
+        "live" => live::run().await,
+        _ => sign_in::run().await,
+    };
+    Ok(vec![table?])
 }
 
 #[expect(clippy::print_stdout, reason = "the tables are what the program is run for")]

@@ -35,27 +35,38 @@ impl Handler for Silent {
 }
 
 /// One node's way in; with a token the first time.
-async fn connect(hub: &Hub, key: &SecretKey, token: Option<(JoinToken, String)>) -> anyhow::Result<Peer> {
+async fn connect(
+    hub: &Hub,
+    key: &SecretKey,
+    token: Option<(JoinToken, String)>,
+    report: NodeReport,
+) -> anyhow::Result<Peer> {
     let (mut socket, exporter) = dial::link(&hub.url(), certificate::by_key()).await?;
     let expected = ExpectedHub::Verified;
     let (credential, name) = token.map(|(token, name)| (Credential::Token(token.secret), name)).unzip();
-    let side = NodeSide { key, hub: &expected, credential, name, report: NodeReport::default() };
+    let side = NodeSide { key, hub: &expected, credential, name, report };
     side.run(&mut socket, exporter, |_| {}).await?;
     let limits = Limits { heartbeat: Some(Duration::from_secs(10)), lost_after: Duration::from_mins(1) };
     Ok(Peer::start(socket, Arc::new(Silent), limits))
 }
 
-async fn join_many(hub: &Hub, from: usize, to: usize) -> anyhow::Result<Vec<(SecretKey, Peer)>> {
+/// Lets the nodes `node-FROM` up to, and without, `node-TO` join, each with what it says about itself.
+pub async fn join_many(
+    hub: &Hub,
+    from: usize,
+    to: usize,
+    report: &NodeReport,
+) -> anyhow::Result<Vec<(SecretKey, Peer)>> {
     let mut joined = Vec::new();
     for first in (from..to).step_by(1000) {
         let last = to.min(first + 1000);
-        let token = hub.invite(&["--uses", &(last - first).to_string()]).await?;
+        let token = hub.invite(&["--role", "exporter", "--uses", &(last - first).to_string()]).await?;
         let mut joining = FuturesUnordered::new();
         for number in first..last {
-            let token = token.clone();
+            let (token, report) = (token.clone(), report.clone());
             joining.push(async move {
                 let key = SecretKey::generate(&Random::system());
-                let peer = connect(hub, &key, Some((token, format!("node-{number}")))).await?;
+                let peer = connect(hub, &key, Some((token, format!("node-{number}"))), report).await?;
                 anyhow::Ok((key, peer))
             });
             if joining.len() >= AT_ONCE
@@ -71,16 +82,29 @@ async fn join_many(hub: &Hub, from: usize, to: usize) -> anyhow::Result<Vec<(Sec
     Ok(joined)
 }
 
+/// What a node of a farm says about itself.
+pub fn talkative() -> NodeReport {
+    NodeReport {
+        software: format!("nave {}", env!("CARGO_PKG_VERSION")),
+        allow: vec!["127.0.0.1:8080".to_owned(), "127.0.0.1:22".to_owned()],
+        addresses: vec![[10, 0, 4, 17].into(), [172, 17, 0, 1].into()],
+        labels: [("board", "stm32"), ("room", "2.17")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        ..NodeReport::default()
+    }
+}
+
 pub async fn memory() -> anyhow::Result<Table> {
-    let hub = Hub::start(&[]).await?;
-    let _warm = join_many(&hub, 0, 50).await?;
+    let (hub, silent) = (Hub::start(&[]).await?, NodeReport::default());
+    let _warm = join_many(&hub, 0, 50, &silent).await?;
     let before = hub.memory()?;
     let mut rows = Vec::new();
-    let mut held = join_many(&hub, 50, 1050).await?;
+    let mut held = join_many(&hub, 50, 1050, &silent).await?;
     let at_thousand = hub.memory()?;
     let per_node = |kb: u64, nodes: f64| format!("{:.1} kB", (kb.saturating_sub(before)) as f64 / nodes);
     rows.push(Row::new("per idle node, at 1,000", per_node(at_thousand, 1000.0), "under 40 kB"));
-    held.extend(join_many(&hub, 1050, 5050).await?);
+    held.extend(join_many(&hub, 1050, 5050, &silent).await?);
     let at_five = hub.memory()?;
     rows.push(Row::new("per idle node, at 5,000", per_node(at_five, 5000.0), "under 40 kB"));
     let alive = held.iter().filter(|(_, peer)| !peer.is_closed()).count();
@@ -96,7 +120,7 @@ pub async fn storm() -> anyhow::Result<Table> {
     const NODES: usize = 1000;
     const RUNS: usize = 5;
     let mut hub = Hub::start(&[]).await?;
-    let mut nodes = join_many(&hub, 0, NODES).await?;
+    let mut nodes = join_many(&hub, 0, NODES, &NodeReport::default()).await?;
     let mut times = Vec::new();
     for _ in 0..RUNS {
         hub.kill().await?;
@@ -125,7 +149,7 @@ pub async fn storm() -> anyhow::Result<Table> {
 
 async fn come_back(hub: &Hub, key: &SecretKey) -> Peer {
     loop {
-        if let Ok(peer) = connect(hub, key, None).await {
+        if let Ok(peer) = connect(hub, key, None, NodeReport::default()).await {
             return peer;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

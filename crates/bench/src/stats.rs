@@ -44,6 +44,17 @@ pub fn at(sorted: &[f64], percent: usize) -> f64 {
     sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
 }
 
+/// The middle and the slow end of times, in milliseconds.
+pub fn slow(mut times: Vec<f64>) -> String {
+    times.sort_by(f64::total_cmp);
+    format!("p50 {:.1} ms, p99 {:.1} ms", at(&times, 50), at(&times, 99))
+}
+
+/// A number of bytes.
+pub fn size(bytes: u64) -> String {
+    format!("{:.1} kB", bytes as f64 / 1e3)
+}
+
 impl Spread {
     pub fn show(self, unit: &str) -> String {
         format!("{:.1} {unit} ({:.1} to {:.1})", self.median, self.least, self.most)

@@ -32,32 +32,55 @@ pub(super) async fn insert(act: &mut Act, op: &Op, event: &Event) -> Result<i64>
     Ok(id)
 }
 
-/// One text for every combination of filters: a filter that is not set lets everything pass.
 const SELECT: &str = "SELECT id, at, actor_kind, actor_id, actor_name, source, request, action, object_kind, \
-     object_id, object_name, detail FROM events \
-     WHERE id > $1 AND id < $2 AND at >= $3 AND at < $4 \
-     AND ($5 = '' OR action = $5 OR action LIKE $6) \
-     AND ($7 = '' OR actor_name = $7 OR actor_id = $7) \
-     AND ($8 = '' OR object_name = $8 OR object_id = $8 OR object_kind = $8)";
+     object_id, object_name, detail FROM events";
+
+/// What a filter asks for. A text with clauses that let everything pass where nothing is asked for would do as well, but
+/// PostgreSQL soon keeps one plan for a text, whatever the values are, and that reads the whole table.
+#[derive(Default)]
+struct Clauses {
+    text: String,
+    values: Vec<Value>,
+}
+
+enum Value {
+    Number(i64),
+    Text(String),
+}
+
+impl Clauses {
+    /// Adds a clause, in which `$?` stands for the value, if there is one.
+    fn add(&mut self, clause: &str, value: Option<Value>) {
+        let Some(value) = value else { return };
+        self.values.push(value);
+        self.text.push_str(if self.values.len() == 1 { " WHERE " } else { " AND " });
+        self.text.push_str(&clause.replace("$?", &format!("${}", self.values.len())));
+    }
+}
 
 pub(super) async fn select(reader: &mut AnyConnection, filter: &EventFilter) -> Result<Vec<AnyRow>> {
-    let action = filter.action.clone().unwrap_or_default();
-    let order =
-        if filter.after.is_some() { " ORDER BY id ASC LIMIT $9" } else { " ORDER BY id DESC LIMIT $9" };
-    // The text is put together from two constants; every value is bound.
-    let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT}{order}")))
-        .bind(filter.after.unwrap_or(-1))
-        .bind(filter.before.unwrap_or(i64::MAX))
-        .bind(filter.since.map_or(i64::MIN, to_millis))
-        .bind(filter.until.map_or(i64::MAX, to_millis))
-        .bind(&action)
-        .bind(format!("{action}.%"))
-        .bind(filter.actor.clone().unwrap_or_default())
-        .bind(filter.object.clone().unwrap_or_default())
-        .bind(i64::from(filter.limit.unwrap_or(100)))
-        .fetch_all(reader)
-        .await?;
-    Ok(rows)
+    let moment = |at: Option<OffsetDateTime>| at.map(to_millis).map(Value::Number);
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty()).map(Value::Text);
+    let mut clauses = Clauses::default();
+    clauses.add("id > $?", filter.after.map(Value::Number));
+    clauses.add("id < $?", filter.before.map(Value::Number));
+    clauses.add("at >= $?", moment(filter.since));
+    clauses.add("at < $?", moment(filter.until));
+    clauses.add("(action = $? OR action LIKE $? || '.%')", text(&filter.action));
+    clauses.add("(actor_name = $? OR actor_id = $?)", text(&filter.actor));
+    clauses.add("(object_name = $? OR object_id = $? OR object_kind = $?)", text(&filter.object));
+    let Clauses { text, values } = clauses;
+    let (order, limit) = (if filter.after.is_some() { "ASC" } else { "DESC" }, values.len() + 1);
+    // The text is put together from constants; every value is bound.
+    let sql = sqlx::AssertSqlSafe(format!("{SELECT}{text} ORDER BY id {order} LIMIT ${limit}"));
+    let mut query = sqlx::query(sql);
+    for value in values {
+        query = match value {
+            Value::Number(number) => query.bind(number),
+            Value::Text(text) => query.bind(text),
+        };
+    }
+    Ok(query.bind(i64::from(filter.limit.unwrap_or(100))).fetch_all(reader).await?)
 }
 
 pub(super) async fn delete_before(act: &mut Act, before: OffsetDateTime) -> Result<u64> {
