@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, RawQuery};
-use nave_core::api::{EventFilter, GrantRequest, Node, NodeChange, NodeStatus};
+use nave_core::api::{GrantRequest, Node, NodeChange, NodeStatus};
 use nave_core::hub::access::{self, Scope};
 use nave_core::hub::error::{Error, Result};
 use nave_core::hub::grants::{self, GRANT};
@@ -127,9 +127,7 @@ async fn view_of(
         .filter(|stream| stream.from == node.name || stream.to == node.name)
         .collect();
     let happened = if may(op, event::READ) {
-        let filter =
-            EventFilter { object: Some(node.id.clone()), limit: Some(RECENT), ..EventFilter::default() };
-        let events = event::list(op, &hub.store, &filter).await?;
+        let events = event::of_object(op, &hub.store, "node", &node.id, RECENT).await?;
         Some(events.iter().map(Happening::from).collect())
     } else {
         None

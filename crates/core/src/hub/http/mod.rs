@@ -59,6 +59,7 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         on_both(2, "people", include_str!("../../../migrations/both/0002_people.sql")),
         on_both(3, "mail", include_str!("../../../migrations/both/0003_mail.sql")),
         on_both(4, "leases", include_str!("../../../migrations/both/0004_leases.sql")),
+        on_both(5, "events by action", include_str!("../../../migrations/both/0005_events_by_action.sql")),
     ],
 };
 

@@ -53,7 +53,28 @@ pub async fn list(op: &Op, hub: &Hub, all: bool) -> Result<Vec<Node>> {
         (all || matches!(row.status, NodeStatus::Active | NodeStatus::Pending))
             && access::allows(op, READ, &Scope::node(row.id))
     };
-    Ok(rows.iter().filter(|row| shown(row)).map(|row| view(hub, row)).collect())
+    Ok(rows.into_iter().filter(shown).map(|row| view(hub, row)).collect())
+}
+
+/// What lists of names need of a node.
+#[derive(Clone, Debug)]
+pub struct Brief {
+    /// Its name.
+    pub name: String,
+    /// What it is to the hub.
+    pub status: NodeStatus,
+    /// Whether its link stands.
+    pub online: bool,
+}
+
+/// As [`list`] without those that are gone, and no more of each than such lists need.
+pub async fn briefs(op: &Op, hub: &Hub) -> Result<Vec<Brief>> {
+    access::require_somewhere(op, READ)?;
+    let mut reader = hub.store.read().await?;
+    let rows = store::brief(&mut reader).await?;
+    let shown = rows.into_iter().filter(|(id, _, _)| access::allows(op, READ, &Scope::node(*id)));
+    let brief = |(id, name, status)| Brief { name, status, online: hub.presence.session(id).is_some() };
+    Ok(shown.map(brief).collect())
 }
 
 /// One node with its rights.
@@ -61,9 +82,8 @@ pub async fn show(op: &Op, hub: &Hub, name: &str) -> Result<Node> {
     access::require_somewhere(op, READ)?;
     let mut reader = hub.store.read().await?;
     let row = find_for(op, READ, &mut reader, name).await?;
-    let mut node = view(hub, &row);
-    node.grants = grants::of_node(&mut reader, &row).await?;
-    Ok(node)
+    let grants = grants::of_node(&mut reader, &row).await?;
+    Ok(Node { grants, ..view(hub, row) })
 }
 
 /// Lets a pending node in.
@@ -190,33 +210,34 @@ pub async fn name_of(reader: &mut AnyConnection, id: NodeId) -> Result<Option<St
 /// Members and how many of them have no link; for checks and metrics.
 pub async fn lost(hub: &Hub) -> Result<(usize, Vec<String>)> {
     let mut reader = hub.store.read().await?;
-    let members: Vec<NodeRow> =
-        store::all(&mut reader).await?.into_iter().filter(|row| row.status == NodeStatus::Active).collect();
-    let lost = members.iter().filter(|row| hub.presence.session(row.id).is_none());
-    Ok((members.len(), lost.map(|row| row.name.clone()).collect()))
+    let mut members = store::brief(&mut reader).await?;
+    members.retain(|(_, _, status)| *status == NodeStatus::Active);
+    let count = members.len();
+    members.retain(|(id, _, _)| hub.presence.session(*id).is_none());
+    Ok((count, members.into_iter().map(|(_, name, _)| name).collect()))
 }
 
-fn view(hub: &Hub, row: &NodeRow) -> Node {
+fn view(hub: &Hub, row: NodeRow) -> Node {
     let session = hub.presence.session(row.id);
-    let report = session.as_ref().map_or_else(|| row.report.clone(), presence::Session::report);
+    let report = session.as_ref().map_or(row.report, presence::Session::report);
     let mut labels = report.labels;
     // What the hub's operator says about a node outweighs what the node says about itself.
-    labels.extend(row.labels.clone());
+    labels.extend(row.labels);
     let now = hub.clock.now();
     Node {
         id: row.id.to_string(),
-        name: row.name.clone(),
-        roles: row.roles.clone(),
+        name: row.name,
+        roles: row.roles,
         online: session.is_some(),
         status: row.status,
         public_key: row.public_key.map(|key| key.to_string()),
         version: report.software,
-        address: session.as_ref().map_or_else(|| row.last_address.clone(), |s| Some(s.address.clone())),
+        last_seen_at: if session.is_some() { Some(now) } else { row.last_seen_at },
+        address: session.map_or(row.last_address, |session| Some(session.address)),
         addresses: report.addresses.iter().map(ToString::to_string).collect(),
         allow: report.allow,
         labels,
         joined_at: row.joined_at,
-        last_seen_at: if session.is_some() { Some(now) } else { row.last_seen_at },
         grants: Vec::new(),
     }
 }
