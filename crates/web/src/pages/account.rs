@@ -46,7 +46,7 @@ async fn view_of(visitor: &Visitor, hub: &Shared, forms: Forms) -> Result<Accoun
     let id = access::require_person(op)?.id.to_string();
     let person = accounts::show(op, hub, &id).await?;
     let nodes = match access::require_somewhere(op, NODES) {
-        Ok(()) => nodes::list(op, hub, false).await?.into_iter().map(|node| node.name).collect(),
+        Ok(()) => nodes::briefs(op, hub).await?.into_iter().map(|node| node.name).collect(),
         Err(_) => Vec::new(),
     };
     let token = || Filled::with([("role", "viewer"), ("scope", "*"), ("ttl", "2592000")]);

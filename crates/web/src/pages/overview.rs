@@ -65,7 +65,7 @@ async fn page(visitor: Visitor, hub: Shared) -> Answer {
         }
     }
     let all = match access::require_somewhere(op, nodes::READ) {
-        Ok(()) => nodes::list(op, &hub, false).await?,
+        Ok(()) => nodes::briefs(op, &hub).await?,
         Err(_) => Vec::new(),
     };
     let pending = all.iter().filter(|node| node.status == NodeStatus::Pending).count();

@@ -112,7 +112,7 @@ async fn view_of(
 
 /// The nodes to which a role can be bound.
 async fn node_names(visitor: &Visitor, hub: &Shared) -> Result<Vec<String>> {
-    Ok(nodes::list(&visitor.op, hub, false).await?.into_iter().map(|node| node.name).collect())
+    Ok(nodes::briefs(&visitor.op, hub).await?.into_iter().map(|node| node.name).collect())
 }
 
 async fn save(visitor: Visitor, hub: Shared, Path(who): Path<String>, Form(fields): Form) -> Answer {

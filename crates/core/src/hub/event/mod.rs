@@ -53,6 +53,13 @@ pub async fn list(op: &Op, store: &Store, filter: &EventFilter) -> Result<Vec<Ev
     rows.iter().map(view).collect()
 }
 
+/// The last that happened to one thing, the newest first.
+pub async fn of_object(op: &Op, store: &Store, kind: &str, id: &str, limit: u32) -> Result<Vec<EventView>> {
+    access::require(op, READ)?;
+    let mut reader = store.read().await?;
+    store::of_object(&mut reader, kind, id, limit).await?.iter().map(view).collect()
+}
+
 /// The last event of one action, if there is one.
 pub async fn last(store: &Store, action: &str) -> Result<Option<EventView>> {
     let filter = EventFilter { action: Some(action.to_owned()), limit: Some(1), ..EventFilter::default() };

@@ -35,8 +35,7 @@ pub(super) async fn insert(act: &mut Act, op: &Op, event: &Event) -> Result<i64>
 const SELECT: &str = "SELECT id, at, actor_kind, actor_id, actor_name, source, request, action, object_kind, \
      object_id, object_name, detail FROM events";
 
-/// What a filter asks for. A text with clauses that let everything pass where nothing is asked for would do as well, but
-/// PostgreSQL soon keeps one plan for a text, whatever the values are, and that reads the whole table.
+/// What a filter asks for, and nothing besides: a clause that lets everything pass is still tried on every row.
 #[derive(Default)]
 struct Clauses {
     text: String,
@@ -66,7 +65,10 @@ pub(super) async fn select(reader: &mut AnyConnection, filter: &EventFilter) -> 
     clauses.add("id < $?", filter.before.map(Value::Number));
     clauses.add("at >= $?", moment(filter.since));
     clauses.add("at < $?", moment(filter.until));
-    clauses.add("(action = $? OR action LIKE $? || '.%')", text(&filter.action));
+    // A noun and a verb are an action, which can be looked up; a noun alone stands for all of its actions.
+    let action = text(&filter.action);
+    let is_whole = filter.action.as_ref().is_some_and(|action| action.contains('.'));
+    clauses.add(if is_whole { "action = $?" } else { "action LIKE $? || '.%'" }, action);
     clauses.add("(actor_name = $? OR actor_id = $?)", text(&filter.actor));
     clauses.add("(object_name = $? OR object_id = $? OR object_kind = $?)", text(&filter.object));
     let Clauses { text, values } = clauses;
@@ -81,6 +83,19 @@ pub(super) async fn select(reader: &mut AnyConnection, filter: &EventFilter) -> 
         };
     }
     Ok(query.bind(i64::from(filter.limit.unwrap_or(100))).fetch_all(reader).await?)
+}
+
+/// The last that happened to one thing, the newest first.
+pub(super) async fn of_object(
+    reader: &mut AnyConnection,
+    kind: &str,
+    id: &str,
+    limit: u32,
+) -> Result<Vec<AnyRow>> {
+    // Two constants make the text; the values are bound.
+    let sql = format!("{SELECT} WHERE object_kind = $1 AND object_id = $2 ORDER BY id DESC LIMIT $3");
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(kind).bind(id).bind(i64::from(limit));
+    Ok(query.fetch_all(reader).await?)
 }
 
 pub(super) async fn delete_before(act: &mut Act, before: OffsetDateTime) -> Result<u64> {

@@ -56,6 +56,7 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         },
         on_both(2, "people", include_str!("../../../migrations/both/0002_people.sql")),
         on_both(3, "mail", include_str!("../../../migrations/both/0003_mail.sql")),
+        on_both(4, "events by action", include_str!("../../../migrations/both/0004_events_by_action.sql")),
     ],
 };
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use futures::future;
+use futures::stream::TryStreamExt as _;
 use nave_link::key::PublicKey;
 use nave_link::protocol::NodeReport;
 use sqlx::any::AnyRow;
@@ -25,10 +27,6 @@ pub struct NodeRow {
     pub public_key: Option<PublicKey>,
     /// What it is to the hub.
     pub status: NodeStatus,
-    /// What it said last about itself.
-    pub report: NodeReport,
-    /// What the hub's operator says about it.
-    pub labels: BTreeMap<String, String>,
     /// Its roles, in order.
     pub roles: Vec<String>,
     /// When it became a member.
@@ -39,6 +37,20 @@ pub struct NodeRow {
     pub last_address: Option<String>,
     /// The person that it acts for, if it is somebody's device.
     pub owner: Option<Owner>,
+    report: String,
+    labels: String,
+}
+
+impl NodeRow {
+    /// What it said last about itself.
+    pub fn report(&self) -> NodeReport {
+        serde_json::from_str(&self.report).unwrap_or_default()
+    }
+
+    /// What the hub's operator says about it.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        serde_json::from_str(&self.labels).unwrap_or_default()
+    }
 }
 
 /// The person that a device acts for.
@@ -57,8 +69,23 @@ const COLUMNS: &str = "SELECT n.id, n.name, n.public_key, n.status, n.report, n.
 async fn fetch(reader: &mut AnyConnection, tail: &'static str, value: &str) -> Result<Vec<NodeRow>> {
     // Two constants make the text; the value is bound.
     let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} {tail}"));
-    let rows = sqlx::query(sql).bind(value).fetch_all(reader).await?;
-    rows.iter().map(read).collect()
+    // Row by row: one is read while the database looks for the next.
+    let rows = sqlx::query(sql).bind(value).fetch(reader);
+    rows.map_err(Error::from).and_then(|row| future::ready(read(&row))).try_collect().await
+}
+
+/// What lists of names need of every node that is here or waits, in the order of the names.
+pub async fn brief(reader: &mut AnyConnection) -> Result<Vec<(NodeId, String, NodeStatus)>> {
+    let rows = sqlx::query(
+        "SELECT id, name, status FROM nodes WHERE person_id IS NULL AND status IN ('active', 'pending') \
+         ORDER BY lower(name), id",
+    )
+    .fetch(reader);
+    let read = |row: AnyRow| {
+        let id: String = row.try_get(0)?;
+        Ok((id.parse().map_err(Error::internal)?, row.try_get(1)?, status(row.try_get(2)?)))
+    };
+    rows.map_err(Error::from).and_then(|row| future::ready(read(row))).try_collect().await
 }
 
 /// All but people's devices.
@@ -109,14 +136,9 @@ fn read(row: &AnyRow) -> Result<NodeRow> {
         id: text("id")?.parse().map_err(Error::internal)?,
         name: text("name")?,
         public_key: key.map(|key| key.parse()).transpose().map_err(Error::internal)?,
-        status: match text("status")?.as_str() {
-            "invited" => NodeStatus::Invited,
-            "pending" => NodeStatus::Pending,
-            "active" => NodeStatus::Active,
-            _ => NodeStatus::Revoked,
-        },
-        report: serde_json::from_str(&text("report")?).unwrap_or_default(),
-        labels: serde_json::from_str(&text("labels")?).unwrap_or_default(),
+        status: status(row.try_get("status")?),
+        report: text("report")?,
+        labels: text("labels")?,
         roles,
         joined_at: time("joined_at")?,
         last_seen_at: time("last_seen_at")?,
@@ -130,6 +152,15 @@ fn owner(row: &AnyRow) -> Result<Option<Owner>> {
     let Some(id) = id else { return Ok(None) };
     let name: Option<String> = row.try_get("person_name")?;
     Ok(Some(Owner { id: id.parse().map_err(Error::internal)?, name: name.unwrap_or_default() }))
+}
+
+fn status(word: &str) -> NodeStatus {
+    match word {
+        "invited" => NodeStatus::Invited,
+        "pending" => NodeStatus::Pending,
+        "active" => NodeStatus::Active,
+        _ => NodeStatus::Revoked,
+    }
 }
 
 fn status_word(status: NodeStatus) -> &'static str {

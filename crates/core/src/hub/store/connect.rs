@@ -27,7 +27,9 @@ const SQLITE_READER: &str = "PRAGMA busy_timeout = 5000; PRAGMA query_only = ON;
 const POSTGRES_WRITER: &str = "SET application_name = 'nave'; SET synchronous_commit = on; \
      SET statement_timeout = '15s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '30s'; \
      SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
+// A plan that fits every value of a filter reads whole tables for those that are rare; PostgreSQL would keep such a one.
 const POSTGRES_READER: &str = "SET application_name = 'nave'; SET statement_timeout = '30s'; \
+     SET plan_cache_mode = force_custom_plan; \
      SET idle_in_transaction_session_timeout = '600s'; SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY";
 
 /// Makes the database file, empty, if it is not there; nobody but its owner may read it.
