@@ -11,7 +11,7 @@ use nave_core::hub::access::{self, Scope};
 use nave_core::hub::error::{Error, Result};
 use nave_core::hub::grants::{self, GRANT};
 use nave_core::hub::http::{Access, Routes};
-use nave_core::hub::nodes::{self, APPROVE, CHANGE, INVITE, READ, REVOKE};
+use nave_core::hub::nodes::{self, APPROVE, CHANGE, INVITE, Listed, READ, REVOKE};
 use nave_core::hub::op::Op;
 use nave_core::hub::{event, streams};
 
@@ -41,14 +41,14 @@ pub(crate) fn routes(routes: Routes) -> Routes {
 }
 
 /// A part of the list: how the address calls it, its words, and what belongs to it.
-type Part = (&'static str, &'static str, fn(&Node) -> bool);
+type Part = (&'static str, &'static str, fn(&Listed) -> bool);
 
 const PARTS: [Part; 5] = [
-    ("", "All", |node| matches!(node.status, NodeStatus::Active | NodeStatus::Pending)),
-    ("online", "Connected", |node| node.online),
-    ("offline", "Not connected", |node| node.status == NodeStatus::Active && !node.online),
-    ("waiting", "Waiting", |node| matches!(node.status, NodeStatus::Pending | NodeStatus::Invited)),
-    ("revoked", "Revoked", |node| node.status == NodeStatus::Revoked),
+    ("", "All", |node| matches!(node.status(), NodeStatus::Active | NodeStatus::Pending)),
+    ("online", "Connected", Listed::online),
+    ("offline", "Not connected", |node| node.status() == NodeStatus::Active && !node.online()),
+    ("waiting", "Waiting", |node| matches!(node.status(), NodeStatus::Pending | NodeStatus::Invited)),
+    ("revoked", "Revoked", |node| node.status() == NodeStatus::Revoked),
 ];
 
 async fn list(visitor: Visitor, hub: Shared, RawQuery(query): RawQuery) -> Answer {
@@ -59,7 +59,7 @@ async fn list(visitor: Visitor, hub: Shared, RawQuery(query): RawQuery) -> Answe
         values.push((name, query.one(name)?));
     }
     let listing = Listing::new("/nodes", &values);
-    let all = nodes::list(&visitor.op, &hub, true).await?;
+    let all = nodes::listed(&visitor.op, &hub).await?;
     let total = all.len();
     let status = listing.get("status");
     let choices = PARTS
@@ -74,36 +74,37 @@ async fn list(visitor: Visitor, hub: Shared, RawQuery(query): RawQuery) -> Answe
         .collect();
     let belongs = PARTS.iter().find(|(name, _, _)| *name == status).map_or(PARTS[0].2, |part| part.2);
     let words: Vec<String> = listing.get("q").split_whitespace().map(str::to_lowercase).collect();
-    let mut nodes: Vec<Node> =
+    let mut nodes: Vec<Listed> =
         all.into_iter().filter(|node| belongs(node) && matches_all(node, &words)).collect();
     sort(&mut nodes, listing.get("sort"));
     let (nodes, pager) = Pager::cut(&listing, nodes);
+    let nodes = nodes.into_iter().map(|node| node.view(hub.clock.now())).collect();
     let shell = shell(&visitor, &hub, "Nodes", "/nodes").await?;
     let may_invite = may(&visitor.op, INVITE);
     let view = Nodes { shell, listing, choices, nodes, pager, total, may_invite };
     Ok(show(&view, &view.shell))
 }
 
-fn matches_all(node: &Node, words: &[String]) -> bool {
+fn matches_all(node: &Listed, words: &[String]) -> bool {
     words.iter().all(|word| {
         let has = |text: &str| text.to_lowercase().contains(word);
-        has(&node.name)
-            || node.address.as_deref().is_some_and(has)
-            || node.addresses.iter().any(|address| has(address))
-            || node.roles.iter().any(|role| has(role))
-            || node.labels.iter().any(|(key, value)| has(&format!("{key}={value}")))
+        has(node.name())
+            || node.address().is_some_and(has)
+            || node.roles().iter().any(|role| has(role))
+            || node.report().addresses.iter().any(|address| has(&address.to_string()))
+            || node.labels().iter().any(|(key, value)| has(&format!("{key}={value}")))
     })
 }
 
 /// The services list by name; everything else is sorted here, names deciding where it is the same.
-fn sort(nodes: &mut [Node], by: &str) {
+fn sort(nodes: &mut [Listed], by: &str) {
     let (key, down) = by.strip_prefix('-').map_or((by, false), |key| (key, true));
-    let order: fn(&Node, &Node) -> Ordering = match key {
-        "roles" => |a, b| a.roles.cmp(&b.roles),
-        "address" => |a, b| a.address.cmp(&b.address),
-        "version" => |a, b| a.version.cmp(&b.version),
-        "seen" => |a, b| (b.online, b.last_seen_at).cmp(&(a.online, a.last_seen_at)),
-        "name" => |a, b| a.name.to_lowercase().cmp(&b.name.to_lowercase()),
+    let order: fn(&Listed, &Listed) -> Ordering = match key {
+        "roles" => |a, b| a.roles().cmp(b.roles()),
+        "address" => |a, b| a.address().cmp(&b.address()),
+        "version" => |a, b| a.report().software.cmp(&b.report().software),
+        "seen" => |a, b| (b.online(), b.last_seen_at()).cmp(&(a.online(), a.last_seen_at())),
+        "name" => |a, b| a.name().to_lowercase().cmp(&b.name().to_lowercase()),
         _ => return,
     };
     nodes.sort_by(|a, b| if down { order(b, a) } else { order(a, b) });

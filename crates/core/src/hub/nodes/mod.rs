@@ -3,6 +3,7 @@
 mod admission;
 mod invites;
 pub mod link;
+mod listed;
 mod node_keys;
 mod presence;
 pub(crate) mod store;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
 pub use invites::{INVITE, forget_expired, invite};
+pub use listed::Listed;
 pub use node_keys::{MINT, mint_key};
 pub use presence::{Presence, Session};
 pub use store::NodeRow;
@@ -46,14 +48,19 @@ pub const ROLES: [&str; 4] = NodeRole::WORDS;
 
 /// All nodes that are not gone, in the order of their names; with `all`, those that are gone and those only invited too.
 pub async fn list(op: &Op, hub: &Hub, all: bool) -> Result<Vec<Node>> {
+    let now = hub.clock.now();
+    let is_here = |node: &Listed| matches!(node.status(), NodeStatus::Active | NodeStatus::Pending);
+    let nodes = listed(op, hub).await?.into_iter().filter(|node| all || is_here(node));
+    Ok(nodes.map(|node| node.view(now)).collect())
+}
+
+/// All nodes, in the order of their names, for whoever shows some of them.
+pub async fn listed(op: &Op, hub: &Hub) -> Result<Vec<Listed>> {
     access::require_somewhere(op, READ)?;
     let mut reader = hub.store.read().await?;
     let rows = store::all(&mut reader).await?;
-    let shown = |row: &NodeRow| {
-        (all || matches!(row.status, NodeStatus::Active | NodeStatus::Pending))
-            && access::allows(op, READ, &Scope::node(row.id))
-    };
-    Ok(rows.into_iter().filter(shown).map(|row| view(hub, row)).collect())
+    let shown = rows.into_iter().filter(|row| access::allows(op, READ, &Scope::node(row.id)));
+    Ok(shown.map(|row| Listed::new(row, &hub.presence)).collect())
 }
 
 /// What lists of names need of a node.
@@ -83,7 +90,7 @@ pub async fn show(op: &Op, hub: &Hub, name: &str) -> Result<Node> {
     let mut reader = hub.store.read().await?;
     let row = find_for(op, READ, &mut reader, name).await?;
     let grants = grants::of_node(&mut reader, &row).await?;
-    Ok(Node { grants, ..view(hub, row) })
+    Ok(Node { grants, ..Listed::new(row, &hub.presence).view(hub.clock.now()) })
 }
 
 /// Lets a pending node in.
@@ -215,31 +222,6 @@ pub async fn lost(hub: &Hub) -> Result<(usize, Vec<String>)> {
     let count = members.len();
     members.retain(|(id, _, _)| hub.presence.session(*id).is_none());
     Ok((count, members.into_iter().map(|(_, name, _)| name).collect()))
-}
-
-fn view(hub: &Hub, row: NodeRow) -> Node {
-    let session = hub.presence.session(row.id);
-    let report = session.as_ref().map_or(row.report, presence::Session::report);
-    let mut labels = report.labels;
-    // What the hub's operator says about a node outweighs what the node says about itself.
-    labels.extend(row.labels);
-    let now = hub.clock.now();
-    Node {
-        id: row.id.to_string(),
-        name: row.name,
-        roles: row.roles,
-        online: session.is_some(),
-        status: row.status,
-        public_key: row.public_key.map(|key| key.to_string()),
-        version: report.software,
-        last_seen_at: if session.is_some() { Some(now) } else { row.last_seen_at },
-        address: session.map_or(row.last_address, |session| Some(session.address)),
-        addresses: report.addresses.iter().map(ToString::to_string).collect(),
-        allow: report.allow,
-        labels,
-        joined_at: row.joined_at,
-        grants: Vec::new(),
-    }
 }
 
 fn about(action: &'static str, row: &NodeRow, detail: Value) -> Event {

@@ -27,10 +27,6 @@ pub struct NodeRow {
     pub public_key: Option<PublicKey>,
     /// What it is to the hub.
     pub status: NodeStatus,
-    /// What it said last about itself.
-    pub report: NodeReport,
-    /// What the hub's operator says about it.
-    pub labels: BTreeMap<String, String>,
     /// Its roles, in order.
     pub roles: Vec<String>,
     /// When it became a member.
@@ -41,6 +37,20 @@ pub struct NodeRow {
     pub last_address: Option<String>,
     /// The person that it acts for, if it is somebody's device.
     pub owner: Option<Owner>,
+    report: String,
+    labels: String,
+}
+
+impl NodeRow {
+    /// What it said last about itself.
+    pub fn report(&self) -> NodeReport {
+        serde_json::from_str(&self.report).unwrap_or_default()
+    }
+
+    /// What the hub's operator says about it.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        serde_json::from_str(&self.labels).unwrap_or_default()
+    }
 }
 
 /// The person that a device acts for.
@@ -127,8 +137,8 @@ fn read(row: &AnyRow) -> Result<NodeRow> {
         name: text("name")?,
         public_key: key.map(|key| key.parse()).transpose().map_err(Error::internal)?,
         status: status(row.try_get("status")?),
-        report: serde_json::from_str(&text("report")?).unwrap_or_default(),
-        labels: serde_json::from_str(&text("labels")?).unwrap_or_default(),
+        report: text("report")?,
+        labels: text("labels")?,
         roles,
         joined_at: time("joined_at")?,
         last_seen_at: time("last_seen_at")?,

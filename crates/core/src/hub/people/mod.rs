@@ -89,11 +89,9 @@ pub async fn list(op: &Op, hub: &Hub) -> Result<Vec<Person>> {
     access::require(op, READ)?;
     let mut reader = hub.store.read().await?;
     let rows = store::all(&mut reader).await?;
-    let mut people = Vec::with_capacity(rows.len());
-    for row in &rows {
-        people.push(view(&mut reader, row).await?);
-    }
-    Ok(people)
+    let nodes = store::scoped_nodes(&mut reader).await?;
+    let name = |scope: &Scope| nodes.get(scope.columns().1).cloned();
+    Ok(rows.iter().map(|row| shown(row, |scope| scope_text(scope, name(scope)))).collect())
 }
 
 /// One person; everybody may look at themselves.
@@ -208,11 +206,17 @@ pub(crate) async fn active(reader: &mut AnyConnection, id: PersonId) -> Result<O
 
 /// A person as the API shows it.
 pub(crate) async fn view(reader: &mut AnyConnection, row: &PersonRow) -> Result<Person> {
-    let mut roles = Vec::with_capacity(row.roles.len());
-    for (role, scope) in &row.roles {
-        roles.push(RoleHeld { role: *role, scope: scope_words(reader, scope).await? });
+    let mut scopes = Vec::with_capacity(row.roles.len());
+    for (_, scope) in &row.roles {
+        scopes.push(scope_words(reader, scope).await?);
     }
-    Ok(Person {
+    let mut scopes = scopes.into_iter();
+    Ok(shown(row, |_| scopes.next().unwrap_or_default()))
+}
+
+fn shown(row: &PersonRow, mut scope: impl FnMut(&Scope) -> String) -> Person {
+    let roles = row.roles.iter().map(|(role, held)| RoleHeld { role: *role, scope: scope(held) }).collect();
+    Person {
         id: row.id.to_string(),
         email: row.email.clone(),
         name: row.name.clone(),
@@ -223,22 +227,30 @@ pub(crate) async fn view(reader: &mut AnyConnection, row: &PersonRow) -> Result<
         created_at: row.created_at,
         signed_in_at: row.signed_in_at,
         version: row.version,
-    })
+    }
 }
 
 /// A scope as people write it.
 pub(crate) async fn scope_words(reader: &mut AnyConnection, scope: &Scope) -> Result<String> {
-    Ok(match scope {
+    let name = match scope {
+        Scope::One { kind: "node", id } => match id.parse() {
+            Ok(id) => nodes::name_of(reader, id).await?,
+            Err(_) => None,
+        },
+        _ => None,
+    };
+    Ok(scope_text(scope, name))
+}
+
+/// As [`scope_words`], with the name of the node that it may be.
+fn scope_text(scope: &Scope, name: Option<String>) -> String {
+    match scope {
         Scope::Everything => "*".to_owned(),
-        Scope::One { kind: "node", id } => {
-            let name = match id.parse() {
-                Ok(id) => nodes::name_of(reader, id).await?,
-                Err(_) => None,
-            };
+        Scope::One { kind: "node", .. } => {
             name.map_or_else(|| "node:(gone)".to_owned(), |name| format!("node:{name}"))
         }
         Scope::One { kind, id } => format!("{kind}:{id}"),
-    })
+    }
 }
 
 /// The scope that somebody wrote; the node that it names must exist.

@@ -7,6 +7,8 @@ pub mod requests;
 pub mod sessions;
 pub mod tokens;
 
+use std::collections::HashMap;
+
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 use time::OffsetDateTime;
@@ -68,6 +70,17 @@ async fn fetch(reader: &mut AnyConnection, tail: &'static str, value: &str) -> R
 
 pub async fn all(reader: &mut AnyConnection) -> Result<Vec<PersonRow>> {
     fetch(reader, "WHERE $1 = '' ORDER BY lower(p.name), p.id", "").await
+}
+
+/// The names of the nodes that roles are held in, by their ids; none of those that are gone.
+pub async fn scoped_nodes(reader: &mut AnyConnection) -> Result<HashMap<String, String>> {
+    let rows = sqlx::query(
+        "SELECT id, name FROM nodes WHERE status <> 'revoked' \
+         AND id IN (SELECT scope FROM person_roles WHERE scope_kind = 'node')",
+    )
+    .fetch_all(reader)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 pub async fn by_id(reader: &mut AnyConnection, id: PersonId) -> Result<Option<PersonRow>> {

@@ -1,0 +1,89 @@
+//! A node as it is known here and now: what the database has of it, and its link. Of thousands most are only counted or
+//! looked through, so nothing is put into words before it is asked for.
+
+use std::collections::BTreeMap;
+
+use nave_link::protocol::NodeReport;
+use time::OffsetDateTime;
+
+use super::presence::{Presence, Session};
+use super::store::NodeRow;
+use crate::api::{Node, NodeStatus};
+
+/// One node of many.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    row: NodeRow,
+    session: Option<Session>,
+}
+
+impl Listed {
+    pub(super) fn new(row: NodeRow, presence: &Presence) -> Self {
+        Self { session: presence.session(row.id), row }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.row.name
+    }
+
+    /// What it is to the hub.
+    pub fn status(&self) -> NodeStatus {
+        self.row.status
+    }
+
+    /// Whether its link stands.
+    pub fn online(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// When it was last known to be connected, for one that is not.
+    pub fn last_seen_at(&self) -> Option<OffsetDateTime> {
+        self.row.last_seen_at.filter(|_| !self.online())
+    }
+
+    /// Its roles, in order.
+    pub fn roles(&self) -> &[String] {
+        &self.row.roles
+    }
+
+    /// Where its link comes from, or came from last.
+    pub fn address(&self) -> Option<&str> {
+        self.session.as_ref().map_or(self.row.last_address.as_deref(), |session| Some(&session.address))
+    }
+
+    /// What it said last about itself.
+    pub fn report(&self) -> NodeReport {
+        self.session.as_ref().map_or_else(|| self.row.report(), Session::report)
+    }
+
+    /// Its labels. What the hub's operator says about a node outweighs what the node says about itself.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.report().labels;
+        labels.extend(self.row.labels());
+        labels
+    }
+
+    /// As the API shows it, without its rights.
+    pub fn view(self, now: OffsetDateTime) -> Node {
+        let mut report = self.report();
+        let mut labels = std::mem::take(&mut report.labels);
+        labels.extend(self.row.labels());
+        Node {
+            online: self.online(),
+            address: self.address().map(ToOwned::to_owned),
+            last_seen_at: if self.online() { Some(now) } else { self.row.last_seen_at },
+            id: self.row.id.to_string(),
+            name: self.row.name,
+            roles: self.row.roles,
+            status: self.row.status,
+            public_key: self.row.public_key.map(|key| key.to_string()),
+            version: report.software,
+            addresses: report.addresses.iter().map(ToString::to_string).collect(),
+            allow: report.allow,
+            labels,
+            joined_at: self.row.joined_at,
+            grants: Vec::new(),
+        }
+    }
+}
