@@ -219,7 +219,10 @@ async fn sessions_end_with_their_provider_and_sign_out_there() -> anyhow::Result
     let url =
         providers::sign_out_url(&nobody(&hub), hub.hub(), &found.session).await?.expect("it has such a page");
     assert!(url.starts_with(&format!("{}/session/end?id_token_hint=", provider.issuer())), "{url}");
-    assert!(!found.session.tokens.unwrap_or_default().contains("eyJ"), "no token lies open in the database");
+    let token = url.split("id_token_hint=").nth(1).unwrap_or_default();
+    // As much of it as no chance puts into what is sealed.
+    let token = token.get(..40).expect("it names the ID token");
+    assert!(!found.session.tokens.unwrap_or_default().contains(token), "no token lies open in the database");
 
     // The same hub, started again without the provider.
     let folder = hub.folder();
