@@ -345,6 +345,11 @@ impl Book {
         self.resources.values().filter_map(Resource::held).cloned().collect()
     }
 
+    /// One of those that are held.
+    pub(super) fn find(&self, id: LeaseId) -> Option<Held> {
+        self.resources.values().filter_map(Resource::held).find(|held| held.lease.id == id).cloned()
+    }
+
     /// Who waits, the first first.
     pub(super) fn waiters(&self) -> impl Iterator<Item = &Waiter> {
         self.queue.iter()

@@ -219,7 +219,7 @@ impl Pool {
     }
 
     fn find(&self, id: LeaseId) -> Option<Held> {
-        self.held().into_iter().find(|held| held.lease.id == id)
+        self.book().find(id)
     }
 
     /// Decides something once what it is about does not change any more; `None` when it is gone by then.

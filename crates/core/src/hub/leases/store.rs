@@ -25,31 +25,33 @@ pub(super) async fn take_over(act: &mut Act, pool: &str, owner: OwnerId, now: Of
     Ok(epoch)
 }
 
-/// Whether a pool is still in the epoch that the writer thinks.
+/// Whether a pool is still in the epoch that the writer thinks. It stays so until the act ends: whoever wants to take
+/// the pool over writes the same row, and so waits.
 pub(super) async fn is_epoch(act: &mut Act, pool: &str, epoch: i64) -> Result<bool> {
-    let current: i64 = sqlx::query_scalar("SELECT epoch FROM lease_pools WHERE name = $1")
+    let done = sqlx::query("UPDATE lease_pools SET epoch = epoch WHERE name = $1 AND epoch = $2")
         .bind(pool)
-        .fetch_one(act.connection())
+        .bind(epoch)
+        .execute(act.connection())
         .await?;
-    Ok(current == epoch)
+    Ok(done.rows_affected() == 1)
 }
-
-const HELD: &str = "SELECT id, resource, holder_kind, holder, holder_name, address, epoch, granted_at, expires_at \
-     FROM leases WHERE ended_at IS NULL AND pool = $1 AND ($2 = '' OR resource = $2) ORDER BY id";
 
 /// The leases of a pool that are held.
 pub(super) async fn held(act: &mut Act, pool: &str) -> Result<Vec<Lease>> {
-    let rows = sqlx::query(HELD).bind(pool).bind("").fetch_all(act.connection()).await?;
-    rows.iter().map(lease).collect()
+    let query = sqlx::query(
+        "SELECT id, resource, holder_kind, holder, holder_name, address, epoch, granted_at, expires_at \
+         FROM leases WHERE ended_at IS NULL AND pool = $1 ORDER BY id",
+    );
+    query.bind(pool).fetch_all(act.connection()).await?.iter().map(lease).collect()
 }
 
 /// The lease on one resource, if it is held.
 pub(super) async fn held_on(act: &mut Act, pool: &str, resource: &str) -> Result<Option<Lease>> {
-    // The empty name stands for all of them in the statement, and it is a name like any other.
-    if resource.is_empty() {
-        return Ok(held(act, pool).await?.into_iter().find(|lease| lease.resource.is_empty()));
-    }
-    let row = sqlx::query(HELD).bind(pool).bind(resource).fetch_optional(act.connection()).await?;
+    let query = sqlx::query(
+        "SELECT id, resource, holder_kind, holder, holder_name, address, epoch, granted_at, expires_at \
+         FROM leases WHERE ended_at IS NULL AND pool = $1 AND resource = $2",
+    );
+    let row = query.bind(pool).bind(resource).fetch_optional(act.connection()).await?;
     row.as_ref().map(lease).transpose()
 }
 

@@ -90,7 +90,7 @@ async fn mend(hub: &Arc<Hub>, pool: &Pool, resource: &str, granted: Option<Lease
             let mut act = hub.store.begin().await?;
             let mut found = store::held_on(&mut act, pool.kind().name, resource).await?;
             if let Some(lease) = found.take_if(|lease| Some(lease.id) == granted) {
-                store::end(&mut act, lease.id, EndReason::NotTaken, hub.clock.now()).await?;
+                finish(&hub.op("lease.not_taken"), hub, pool, &mut act, &lease, EndReason::NotTaken).await?;
                 act.commit().await?;
             }
             Ok::<_, Error>(found)
@@ -123,9 +123,7 @@ async fn write(
 ) -> Result<()> {
     let mut act = owned(hub, pool).await?;
     if let Some((lease, reason)) = ends {
-        store::end(&mut act, lease.id, reason, hub.clock.now()).await?;
-        let detail = json!({ "lease": lease.id, "holder": lease.holder.name, "reason": reason.word() });
-        hub.record(&mut act, op, event(pool, "lease.ended", lease, detail)).await?;
+        finish(op, hub, pool, &mut act, lease, reason).await?;
     }
     if let Some((lease, op)) = begins {
         store::insert(&mut act, pool.kind().name, lease).await?;
@@ -134,6 +132,21 @@ async fn write(
         hub.record(&mut act, op, event(pool, "lease.granted", lease, detail)).await?;
     }
     act.commit().await
+}
+
+/// Writes the end of a lease.
+async fn finish(
+    op: &Op,
+    hub: &Hub,
+    pool: &Pool,
+    act: &mut Act,
+    lease: &Lease,
+    reason: EndReason,
+) -> Result<()> {
+    store::end(act, lease.id, reason, hub.clock.now()).await?;
+    let detail = json!({ "lease": lease.id, "holder": lease.holder.name, "reason": reason.word() });
+    hub.record(act, op, event(pool, "lease.ended", lease, detail)).await?;
+    Ok(())
 }
 
 /// An act in a pool that is still this hub's.
