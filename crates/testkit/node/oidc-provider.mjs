@@ -12,7 +12,7 @@ import { createMemoryAdapter } from 'oidc-provider/lib/adapters/memory_adapter.j
 // What is known outlives every change of the configuration, as with a database.
 const adapter = createMemoryAdapter();
 const cookieKeys = [crypto.randomBytes(32).toString('hex')];
-const shape = { accounts: {}, clients: [], alg: 'RS256', rotations: 0, ttl: {}, claimsInIdToken: false, forge: null, clientAuthMethods: ['none', 'client_secret_basic'] };
+const shape = { accounts: {}, clients: [], alg: 'RS256', rotations: 0, ttl: {}, claimsInIdToken: false, forge: null, refreshAlways: false, clientAuthMethods: ['none', 'client_secret_basic'] };
 
 let server;
 let port = 0;
@@ -50,6 +50,8 @@ async function build() {
     enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
     clientAuthMethods: shape.clientAuthMethods,
     pkce: { required: () => true },
+    // As other providers do; this one's own rule wants consent each time.
+    ...(shape.refreshAlways && { issueRefreshToken: async () => true }),
     ttl: { AccessToken: 3600, IdToken: 3600, Interaction: 600, Session: 3600, Grant: 3600, ...shape.ttl },
     findAccount: (_, id) => shape.accounts[id] && {
       accountId: id,

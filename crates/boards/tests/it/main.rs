@@ -6,5 +6,6 @@ mod auth;
 mod client;
 mod door;
 mod probes;
+mod python;
 mod queue;
 mod transcript;
