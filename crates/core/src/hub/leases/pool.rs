@@ -110,9 +110,7 @@ impl Pool {
     /// Ends a lease: its holder returns it, or whoever may revokes it. Returns the number of what was told of the
     /// resource, and whether it passed on to whoever waited; `None` when it had ended already.
     pub async fn end(self: &Arc<Self>, op: &Op, hub: &Arc<Hub>, id: LeaseId) -> Result<Option<(u64, bool)>> {
-        access::require_somebody(op)?;
-        let Some(held) = self.find(id) else { return Ok(None) };
-        let reason = self.authorize(op, &held)?;
+        let Some(reason) = self.authorize(op, id)? else { return Ok(None) };
         write::end(op, hub, self, id, reason).await
     }
 
@@ -124,9 +122,9 @@ impl Pool {
         id: LeaseId,
         until: Option<OffsetDateTime>,
     ) -> Result<Option<Lease>> {
-        access::require_somebody(op)?;
-        let Some(held) = self.find(id) else { return Ok(None) };
-        self.authorize(op, &held)?;
+        if self.authorize(op, id)?.is_none() {
+            return Ok(None);
+        }
         if until.is_some_and(|until| until <= op.clock.now()) {
             return Err(Error::invalid("until", "lies in the past: return the lease instead"));
         }
@@ -142,20 +140,23 @@ impl Pool {
         to: Holder,
         seat: Option<Seat>,
     ) -> Result<Option<Lease>> {
-        access::require_somebody(op)?;
-        let Some(held) = self.find(id) else { return Ok(None) };
-        self.authorize(op, &held)?;
+        if self.authorize(op, id)?.is_none() {
+            return Ok(None);
+        }
         write::amend(op, hub, self, id, Amendment::To(to, seat)).await
     }
 
-    /// Lets the holder pass with its own lease, and everybody who may manage any.
-    fn authorize(&self, op: &Op, held: &Held) -> Result<EndReason> {
+    /// Lets the holder pass with its own lease, and everybody who may manage any; why the lease would end by it. `None`
+    /// when it has ended.
+    fn authorize(&self, op: &Op, id: LeaseId) -> Result<Option<EndReason>> {
+        access::require_somebody(op)?;
+        let Some(held) = self.book().find(id) else { return Ok(None) };
         if held.lease.holder.is(&Holder::of(op)) {
             access::require(op, self.kind.take)?;
-            return Ok(EndReason::Returned);
+            return Ok(Some(EndReason::Returned));
         }
         access::require(op, self.kind.manage)?;
-        Ok(EndReason::Revoked)
+        Ok(Some(EndReason::Revoked))
     }
 
     /// Puts a resource into the pool, with the lease that it may have from before; what is told of it from now on.
@@ -216,10 +217,6 @@ impl Pool {
     /// How many wait.
     pub fn queue_length(&self) -> usize {
         self.book().waiters().count()
-    }
-
-    fn find(&self, id: LeaseId) -> Option<Held> {
-        self.book().find(id)
     }
 
     /// Decides something once what it is about does not change any more; `None` when it is gone by then.
