@@ -36,6 +36,11 @@ use crate::visitor::{NoVisitor, Visitor};
 const TOGETHER: Duration = Duration::from_millis(150);
 /// How much longer notices are collected for each page that is open: many pages share the work that many notices make.
 const SHARE: Duration = Duration::from_millis(4);
+/// Pages that hear the same would all ask at the same moment: each collects for a little longer or shorter than the one
+/// before it, between half as long and half as long again.
+const PACES: u32 = 32;
+/// How many pages there have been.
+static PAGES: AtomicU32 = AtomicU32::new(0);
 /// How many pages are open. What it counts is the work of the process, whichever hub in it does it.
 static OPEN: AtomicU32 = AtomicU32::new(0);
 /// A page whose session has ended loads itself again, and is sent to sign in.
@@ -65,6 +70,7 @@ struct Listener {
     begun: bool,
     ended: bool,
     next_beat: Instant,
+    pace: u32,
     _open: Open,
 }
 
@@ -106,6 +112,7 @@ async fn live(
         begun: false,
         ended: false,
         next_beat: Instant::now() + BEAT,
+        pace: PACES / 2 + PAGES.fetch_add(1, Ordering::Relaxed) % PACES,
         _open: Open::new(),
     };
     let body = stream::unfold(listener, |mut listener| async move {
@@ -138,7 +145,7 @@ impl Listener {
         let mut heard: BTreeSet<&'static str> = BTreeSet::new();
         let mut last_event = None;
         let mut until: Option<Instant> = None;
-        let together = TOGETHER + SHARE * OPEN.load(Ordering::Relaxed);
+        let together = (TOGETHER + SHARE * OPEN.load(Ordering::Relaxed)) * self.pace / PACES;
         let me = self.op.actor.id();
         loop {
             let deadline = until.unwrap_or(self.next_beat);
