@@ -47,7 +47,8 @@ pub async fn run() -> anyhow::Result<Table> {
     let hub = Hub::start(&[]).await?;
     let _nodes = nodes::join_many(&hub, 0, NODES, &NodeReport::default()).await?;
     let admin = client::administrator(&hub).await?;
-    let (browser, url) = (Browser::start().await?, hub.url().to_string());
+    let browser = Browser::trusting(&hub.data().join("cert/hub-cert.pem")).await?;
+    let url = hub.url().to_string();
     browser.screen(1280, 800, Colours::Light).await?;
     browser.cookie(&url, admin.cookie.as_deref().context("the administrator is signed in")?).await?;
     browser.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": WATCH })).await?;

@@ -155,10 +155,14 @@ fn delays(events: &[(i64, i64)], heard: &[(i64, i64)]) -> (Vec<f64>, usize) {
 }
 
 pub async fn run() -> anyhow::Result<Table> {
-    let hub = Hub::start(&[]).await?;
+    let mut hub = Hub::start(&[]).await?;
     hub.invite(&["--name", "lab"]).await?;
     let admin = client::administrator(&hub).await?;
     let people = client::operators(&hub, &admin, PEOPLE).await?;
+    // What signing in took of memory, and gave back to the process, would hide what pages take.
+    hub.kill().await?;
+    hub.launch().await?;
+    let admin = Visitor::with_cookie(&hub.url(), admin.cookie.clone()).await?;
     let without = happen(&hub, &admin).await?;
 
     let before = hub.memory()?;

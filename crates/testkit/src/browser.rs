@@ -5,12 +5,18 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, bail, ensure};
+use aws_lc_rs::digest;
 use axum::http::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::server::ParsedCertificate;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -84,6 +90,19 @@ impl WebDriverCompatibleCommand for Own {
 impl Browser {
     /// Starts one. It takes any certificate, since a test's hub signs its own.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::with(&[]).await
+    }
+
+    /// Starts one to which a certificate, in a file, is as good as one that an authority vouches for: of a page with a
+    /// certificate that it only puts up with, a browser keeps no files.
+    pub async fn trusting(certificate: &Path) -> anyhow::Result<Self> {
+        let certificate = CertificateDer::from_pem_file(certificate)?;
+        let key = ParsedCertificate::try_from(&certificate)?.subject_public_key_info();
+        let key = STANDARD.encode(digest::digest(&digest::SHA256, &key));
+        Self::with(&[format!("--ignore-certificate-errors-spki-list={key}")]).await
+    }
+
+    async fn with(flags: &[String]) -> anyhow::Result<Self> {
         let profile = tempfile::Builder::new().prefix("nave-browser-").tempdir()?;
         let (driver, port) = Driver::start(profile.path()).await?;
         let program = find_program("chromium").context("there is no chromium on the path")?;
@@ -92,6 +111,7 @@ impl Browser {
             .iter()
             .map(ToString::to_string)
             .chain([format!("--user-data-dir={}", data.display())])
+            .chain(flags.iter().cloned())
             .collect();
         let wanted = json!({
             "browserName": "chrome",
@@ -155,13 +175,12 @@ impl Browser {
 
     /// A picture of what the screen shows.
     pub async fn picture(&self, to: &Path) -> anyhow::Result<()> {
-        use base64::Engine as _;
         if let Some(folder) = to.parent() {
             std::fs::create_dir_all(folder)?;
         }
         let taken = self.devtools("Page.captureScreenshot", &json!({ "format": "png" })).await?;
         let data = taken["data"].as_str().context("the browser took no picture")?;
-        let png = base64::engine::general_purpose::STANDARD.decode(data)?;
+        let png = STANDARD.decode(data)?;
         std::fs::write(to, png)?;
         Ok(())
     }
