@@ -2,6 +2,7 @@
 
 mod invite;
 
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -86,13 +87,16 @@ async fn list(visitor: Visitor, hub: Shared, RawQuery(query): RawQuery) -> Answe
 }
 
 fn matches_all(node: &Listed, words: &[String]) -> bool {
+    // What stands in its report is read when nothing else has the word, and once.
+    let report = OnceCell::new();
     words.iter().all(|word| {
         let has = |text: &str| text.to_lowercase().contains(word);
+        let report = || report.get_or_init(|| node.report());
         has(node.name())
             || node.address().is_some_and(has)
             || node.roles().iter().any(|role| has(role))
-            || node.report().addresses.iter().any(|address| has(&address.to_string()))
-            || node.labels().iter().any(|(key, value)| has(&format!("{key}={value}")))
+            || report().addresses.iter().any(|address| has(&address.to_string()))
+            || report().labels.iter().any(|(key, value)| has(&format!("{key}={value}")))
     })
 }
 

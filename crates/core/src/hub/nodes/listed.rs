@@ -1,8 +1,6 @@
 //! A node as it is known here and now: what the database has of it, and its link. Of thousands most are only counted or
 //! looked through, so nothing is put into words before it is asked for.
 
-use std::collections::BTreeMap;
-
 use nave_link::protocol::NodeReport;
 use time::OffsetDateTime;
 
@@ -52,23 +50,16 @@ impl Listed {
         self.session.as_ref().map_or(self.row.last_address.as_deref(), |session| Some(&session.address))
     }
 
-    /// What it said last about itself.
+    /// What it said last about itself. What the hub's operator says about a node outweighs that in its labels.
     pub fn report(&self) -> NodeReport {
-        self.session.as_ref().map_or_else(|| self.row.report(), Session::report)
-    }
-
-    /// Its labels. What the hub's operator says about a node outweighs what the node says about itself.
-    pub fn labels(&self) -> BTreeMap<String, String> {
-        let mut labels = self.report().labels;
-        labels.extend(self.row.labels());
-        labels
+        let mut report = self.session.as_ref().map_or_else(|| self.row.report(), Session::report);
+        report.labels.extend(self.row.labels());
+        report
     }
 
     /// As the API shows it, without its rights.
     pub fn view(self, now: OffsetDateTime) -> Node {
-        let mut report = self.report();
-        let mut labels = std::mem::take(&mut report.labels);
-        labels.extend(self.row.labels());
+        let report = self.report();
         Node {
             online: self.online(),
             address: self.address().map(ToOwned::to_owned),
@@ -81,7 +72,7 @@ impl Listed {
             version: report.software,
             addresses: report.addresses.iter().map(ToString::to_string).collect(),
             allow: report.allow,
-            labels,
+            labels: report.labels,
             joined_at: self.row.joined_at,
             grants: Vec::new(),
         }
