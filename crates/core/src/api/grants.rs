@@ -20,7 +20,7 @@ pub struct GrantRequest {
     #[cfg_attr(feature = "hub", schema(value_type = GrantAction))]
     pub action: String,
     /// Where: `NODE`, `NODE:[HOST:]PORT`, or `*` for everything.
-    #[cfg_attr(feature = "hub", schema(min_length = 1))]
+    #[cfg_attr(feature = "hub", schema(pattern = "^[^\\x00]+$"))]
     pub scope: String,
 }
 

@@ -47,7 +47,7 @@ pub struct RoleHeld {
     pub role: Role,
     /// Where: `*` for everything, or `node:NAME` (a site is a node).
     #[serde(default = "everything")]
-    #[cfg_attr(feature = "hub", schema(pattern = "^(\\*|(node|site):.+)$"))]
+    #[cfg_attr(feature = "hub", schema(pattern = "^(\\*|(node|site):[^\\x00]+)$"))]
     pub scope: String,
 }
 

@@ -47,7 +47,7 @@ pub struct NewApiToken {
     pub role: Role,
     /// Where: `*`, or `node:NAME`.
     #[serde(default = "super::people::everything")]
-    #[cfg_attr(feature = "hub", schema(pattern = "^(\\*|(node|site):.+)$"))]
+    #[cfg_attr(feature = "hub", schema(pattern = "^(\\*|(node|site):[^\\x00]+)$"))]
     pub scope: String,
     /// For how many seconds it is good: at most a year.
     #[cfg_attr(feature = "hub", schema(minimum = 1, maximum = 31_622_400))]
