@@ -1,13 +1,20 @@
 //! What both halves agree on: how a place is described, and how a wish for one is. The words are not-my-board's.
 
+mod farm;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::farm::{
+    FarmPlace, HandOver, Maintenance, PastReservation, PlaceDetail, Reservation, ReservationChange, ReserveRequest,
+    SetMaintenance, Waiter,
+};
 use crate::matching;
 
 /// A part of a place, as its exporter describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct Part {
     /// What it is: whoever wants a part names some of these.
     pub compatible: Vec<String>,
@@ -21,6 +28,7 @@ pub struct Part {
 
 /// A USB device of a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct UsbInterface {
     /// The port it hangs on, as the kernel names it: `1-4.2`.
     pub usbid: String,
@@ -28,6 +36,7 @@ pub struct UsbInterface {
 
 /// A TCP service of a part, as the exporter reaches it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct TcpInterface {
     /// The host.
     pub host: String,
@@ -37,6 +46,7 @@ pub struct TcpInterface {
 
 /// A part that somebody wants: what it must be and have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
 pub struct WantedPart {
     /// All of these.
     #[serde(default)]

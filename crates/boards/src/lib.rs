@@ -4,4 +4,5 @@
 pub mod api;
 #[cfg(feature = "hub")]
 pub mod hub;
+pub mod link;
 pub mod matching;

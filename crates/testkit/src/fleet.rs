@@ -18,6 +18,8 @@ use nave_core::hub::job::Job;
 use nave_core::hub::leases::PoolKind;
 use nave_core::hub::op::Op;
 use nave_core::hub::store::{Migration, MigrationSet};
+use nave_core::id::NodeId;
+use nave_link::address::Target;
 
 /// Reading the count.
 pub const COUNT: Action = Action::new("testfleet.count", Roles::ANY);
@@ -71,6 +73,10 @@ impl Fleet for TestFleet {
         vec![PoolKind { name: "testfleet", noun: "thing", take: TAKE, manage: MANAGE, grace: self.grace }]
     }
 
+    fn begin(&self, _: Arc<Hub>) -> BoxFuture<'static, Result<()>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
     fn actions(&self) -> &'static [Action] {
         &[COUNT, TAKE, MANAGE]
     }
@@ -96,6 +102,10 @@ impl Fleet for TestFleet {
 
     fn checks(&self) -> Vec<Check> {
         Vec::new()
+    }
+
+    fn lets_open(&self, _: &Hub, _: &Op, _: NodeId, _: &Target) -> bool {
+        false
     }
 
     fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {

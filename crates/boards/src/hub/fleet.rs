@@ -11,11 +11,15 @@ use nave_core::hub::context::Hub;
 use nave_core::hub::fleet::{Fleet, Measure, NodeHappening};
 use nave_core::hub::http::Routes;
 use nave_core::hub::job::Job;
-use nave_core::hub::leases::PoolKind;
+use nave_core::hub::error::Result;
+use nave_core::hub::leases::{Holder, PoolKind};
+use nave_core::hub::op::Op;
 use nave_core::hub::store::MigrationSet;
+use nave_core::id::NodeId;
+use nave_link::address::Target;
 
 use super::dialect::not_my_board;
-use super::{Boards, MANAGE, NAME, READ, REGISTER, RESERVE};
+use super::{Boards, MANAGE, NAME, READ, REGISTER, RESERVE, maintenance, native};
 
 impl Fleet for Boards {
     fn name(&self) -> &'static str {
@@ -23,7 +27,12 @@ impl Fleet for Boards {
     }
 
     fn migrations(&self) -> MigrationSet {
-        MigrationSet { name: NAME, tables: &[], migrations: &[] }
+        maintenance::MIGRATIONS
+    }
+
+    fn begin(&self, hub: Arc<Hub>) -> BoxFuture<'static, Result<()>> {
+        let boards = self.clone();
+        async move { maintenance::begin(&hub.op("boards.begin"), &hub, &boards).await }.boxed()
     }
 
     fn pools(&self) -> Vec<PoolKind> {
@@ -36,7 +45,7 @@ impl Fleet for Boards {
     }
 
     fn routes(&self, routes: Routes) -> Routes {
-        not_my_board::routes(self, routes)
+        native::routes(self, not_my_board::routes(self, routes))
     }
 
     fn jobs(&self) -> Vec<Job> {
@@ -84,7 +93,21 @@ impl Fleet for Boards {
         vec![Check { name: "not-my-board".to_owned(), verdict, message }]
     }
 
-    fn hear(&self, _: Arc<Hub>, _: NodeHappening) -> BoxFuture<'static, ()> {
+    /// Whoever has a place may open what it offers.
+    fn lets_open(&self, hub: &Hub, op: &Op, node: NodeId, target: &Target) -> bool {
+        let Ok(pool) = Self::pool(hub) else { return false };
+        let holder = Holder::of(op);
+        self.places().all().iter().any(|place| {
+            place.reach.node.as_ref().is_some_and(|(id, _)| *id == node)
+                && place.offers(target)
+                && pool.holder_of(&place.name).is_some_and(|held| held.lease.holder.is(&holder))
+        })
+    }
+
+    fn hear(&self, _: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {
+        if let NodeHappening::Revoked(id) = happening {
+            self.0.links.end(id);
+        }
         std::future::ready(()).boxed()
     }
 }

@@ -1,11 +1,10 @@
 //! The gate of a place: whom its exporter lets in. A task of its own tells the exporter whenever the lease on the place
 //! changes, and nobody waits for an exporter but those who want that place.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use nave_core::hub::leases::{Telling, Told};
+use nave_core::hub::leases::{Lease, Telling, Told};
 use tokio::sync::watch;
 
 /// How long an exporter may take to confirm before those who want the place go on without it.
@@ -13,8 +12,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An exporter that can be told whom to let in.
 pub(super) trait Exporter: Send + Sync + 'static {
-    /// Lets in these addresses and nobody else; the error is the exporter's own words.
-    fn allow(&self, addresses: Vec<IpAddr>) -> BoxFuture<'static, Result<(), String>>;
+    /// Lets in this holder and nobody else; the error is the exporter's own words.
+    fn allow(&self, held: Option<Lease>) -> BoxFuture<'static, Result<(), String>>;
 }
 
 /// What came of the newest change that the exporter answered to.
@@ -105,8 +104,7 @@ async fn keep(mut telling: Telling, exporter: impl Exporter, kept: watch::Sender
 
 async fn tell(told: &Told, exporter: &impl Exporter, kept: &watch::Sender<Kept>) {
     // A holder that is away comes back from an address of its own.
-    let present = told.held.as_ref().filter(|held| held.seat.is_some());
-    let addresses = present.and_then(|held| held.lease.address).into_iter().collect();
-    let refusal = exporter.allow(addresses).await.err();
+    let present = told.held.as_ref().filter(|held| !held.is_left_behind());
+    let refusal = exporter.allow(present.map(|held| held.lease.clone())).await.err();
     kept.send_replace(Kept { number: told.number, refusal, silent: false });
 }

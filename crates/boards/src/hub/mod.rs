@@ -2,15 +2,20 @@
 
 pub mod config;
 mod dialect;
+pub mod farm;
 mod fleet;
 mod gate;
+pub mod maintenance;
+mod native;
 mod places;
 mod reserve;
 mod uniqueness;
+pub mod wish;
 
 use std::sync::Arc;
 
-use nave_core::hub::access::{Action, Roles};
+use nave_core::api::NodeRole;
+use nave_core::hub::access::{Action, NodeRoles, Roles};
 use nave_core::hub::config::ConfigError;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
@@ -18,16 +23,21 @@ use nave_core::hub::leases::Pool;
 
 use self::config::BoardsConfig;
 use self::dialect::not_my_board::{Auth, Logins, Sessions};
+use self::maintenance::OutOfService;
+use self::native::Links;
 use self::places::Places;
 
 pub use self::dialect::not_my_board::METHODS;
 
 /// Seeing the places, and who has them.
-pub const READ: Action = Action::new("place.read", Roles::ANY);
+pub const READ: Action = Action::new("place.read", Roles::ANY)
+    .and_nodes(NodeRoles::of(&[NodeRole::Exporter, NodeRole::Importer]));
 /// Putting a place into the farm.
-pub const REGISTER: Action = Action::new("place.register", Roles::OPERATORS);
+pub const REGISTER: Action =
+    Action::new("place.register", Roles::OPERATORS).and_nodes(NodeRoles::of(&[NodeRole::Exporter]));
 /// Reserving a place, and returning what one has.
-pub const RESERVE: Action = Action::new("place.reserve", Roles::OPERATORS);
+pub const RESERVE: Action =
+    Action::new("place.reserve", Roles::OPERATORS).and_nodes(NodeRoles::of(&[NodeRole::Importer]));
 /// Taking a place away from whoever has it.
 pub const MANAGE: Action = Action::new("place.manage", Roles::OPERATORS);
 
@@ -41,6 +51,8 @@ pub struct Boards(Arc<Shared>);
 struct Shared {
     config: BoardsConfig,
     places: Places,
+    maintenance: OutOfService,
+    links: Links,
     logins: Logins,
     sessions: Sessions,
     auth: Option<Auth>,
@@ -60,6 +72,8 @@ impl Boards {
             auth,
             sessions: Sessions::default(),
             places: Places::default(),
+            maintenance: OutOfService::default(),
+            links: Links::default(),
             logins: Logins::default(),
             connections: std::sync::atomic::AtomicU64::new(0),
         })))
@@ -71,6 +85,10 @@ impl Boards {
 
     fn places(&self) -> &Places {
         &self.0.places
+    }
+
+    fn maintenance(&self) -> &OutOfService {
+        &self.0.maintenance
     }
 
     /// The next connection's number, from 1: exporters, agents and sign-ins are counted alike.

@@ -4,9 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nave_core::id::NodeId;
+use nave_link::address::Target;
+
 use super::gate::Gate;
 use super::uniqueness::{self, Uniqueness};
 use crate::api::Part;
+use crate::link;
 
 /// A place that is there.
 #[derive(Debug)]
@@ -14,15 +18,19 @@ pub(super) struct Place {
     /// The number of its exporter's connection.
     pub(super) id: u64,
     pub(super) name: String,
-    /// Where agents reach its exporter directly.
-    pub(super) host: IpAddr,
-    pub(super) port: u64,
     pub(super) parts: Vec<Part>,
+    pub(super) reach: Reach,
     pub(super) gate: Gate,
     uniqueness: Mutex<Uniqueness>,
 }
 
 impl Place {
+    /// Whether one of its TCP services is there.
+    pub(super) fn offers(&self, target: &Target) -> bool {
+        let services = self.parts.iter().flat_map(|part| part.tcp.values());
+        services.into_iter().any(|tcp| link::target(&tcp.host, tcp.port).as_ref() == Some(target))
+    }
+
     pub(super) fn uniqueness(&self) -> f64 {
         self.uniqueness.lock().unwrap_or_else(PoisonError::into_inner).value()
     }
@@ -32,12 +40,21 @@ impl Place {
     }
 }
 
+/// How a place is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// The node that offers it, and its name: streams lead there.
+    pub(super) node: Option<(NodeId, String)>,
+    /// Where agents of not-my-board reach its exporter directly.
+    pub(super) legacy: Option<(IpAddr, u64)>,
+}
+
 /// What an exporter says of its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Description {
     pub(super) name: String,
-    pub(super) port: u64,
     pub(super) parts: Vec<Part>,
+    pub(super) reach: Reach,
 }
 
 /// The places, in the order in which they came.
@@ -62,7 +79,6 @@ impl Places {
     pub(super) fn add(
         &self,
         id: u64,
-        host: IpAddr,
         description: Description,
         open: impl FnOnce() -> Gate,
     ) -> Option<Arc<Place>> {
@@ -70,9 +86,9 @@ impl Places {
         if known.by_name.contains_key(&description.name) {
             return None;
         }
-        let Description { name, port, parts } = description;
+        let Description { name, parts, reach } = description;
         let place =
-            Arc::new(Place { id, name, host, port, parts, gate: open(), uniqueness: Mutex::default() });
+            Arc::new(Place { id, name, parts, reach, gate: open(), uniqueness: Mutex::default() });
         known.came += 1;
         let came = known.came;
         known.by_name.insert(place.name.clone(), came);
@@ -113,16 +129,24 @@ impl Places {
     /// Those of the numbered places that are there, each once; asking for them says how unique they are.
     pub(super) fn asked_for(&self, ids: impl IntoIterator<Item = u64>) -> Vec<Arc<Place>> {
         let known = self.known();
-        let mut there: BTreeMap<u64, &Arc<Place>> = BTreeMap::new();
-        for id in ids {
-            if let Some(place) = known.by_id.get(&id) {
-                there.insert(id, place);
-            }
-        }
-        let observed = uniqueness::of_wish(there.len(), known.in_order.len());
-        for place in there.values() {
-            place.observe(observed);
-        }
-        there.into_values().cloned().collect()
+        let there: BTreeMap<u64, &Arc<Place>> =
+            ids.into_iter().filter_map(|id| Some((id, known.by_id.get(&id)?))).collect();
+        observe(there.into_values(), known.in_order.len())
     }
+
+    /// As [`Places::asked_for`], for those that are as somebody wishes.
+    pub(super) fn wished_for(&self, wish: impl Fn(&Place) -> bool) -> Vec<Arc<Place>> {
+        let known = self.known();
+        observe(known.in_order.values().filter(|place| wish(place)), known.in_order.len())
+    }
+}
+
+/// Notes that these of so many are wished for.
+fn observe<'a>(wished: impl Iterator<Item = &'a Arc<Place>>, all: usize) -> Vec<Arc<Place>> {
+    let wished: Vec<Arc<Place>> = wished.cloned().collect();
+    let observed = uniqueness::of_wish(wished.len(), all);
+    for place in &wished {
+        place.observe(observed);
+    }
+    wished
 }

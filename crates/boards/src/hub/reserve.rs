@@ -1,8 +1,8 @@
 //! Putting places into the farm, reserving and returning them. Every protocol ends up here, so that all stand in one
 //! queue.
 
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nave_core::hub::access;
 use nave_core::hub::context::Hub;
@@ -21,6 +21,9 @@ pub(super) enum ReserveError {
     /// None of the places asked for is there.
     #[error("None of the candidates exist anymore")]
     NoneExist,
+    /// Others have them, and whoever asks does not wait.
+    #[error("others have every place that would do")]
+    Taken,
     /// While somebody waited, the last of them went away.
     #[error("All candidate places are gone")]
     AllGone,
@@ -41,10 +44,22 @@ impl From<LeaseError> for ReserveError {
     fn from(error: LeaseError) -> Self {
         match error {
             LeaseError::NoneThere => Self::NoneExist,
+            LeaseError::Taken => Self::Taken,
             LeaseError::AllGone => Self::AllGone,
             LeaseError::Failed(error) => Self::Failed(error),
         }
     }
+}
+
+/// On what terms somebody wants a place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// The connection that the lease is bound to, if it is to end with one.
+    pub(super) seat: Option<Seat>,
+    /// For how long at the most.
+    pub(super) expires_in: Option<Duration>,
+    /// Whether to wait while others have it.
+    pub(super) waits: bool,
 }
 
 /// A place that is reserved, and the lease on it, on its way to whoever asked.
@@ -59,7 +74,7 @@ pub(super) fn register(
     op: &Op,
     hub: &Hub,
     boards: &Boards,
-    (id, host): (u64, IpAddr),
+    id: u64,
     description: Description,
     exporter: impl Exporter,
 ) -> Result<Option<Arc<Place>>> {
@@ -67,7 +82,7 @@ pub(super) fn register(
     let pool = Boards::pool(hub)?;
     let name = description.name.clone();
     let open = || Gate::open(pool.appear(op, &name), exporter);
-    let place = boards.places().add(id, host, description, open);
+    let place = boards.places().add(id, description, open);
     if place.is_some() {
         hub.bus.publish(nave_core::hub::bus::Notice { topic: NAME, key: name });
     }
@@ -89,18 +104,18 @@ pub(super) async fn reserve(
     op: &Op,
     hub: &Arc<Hub>,
     boards: &Boards,
-    seat: Seat,
-    candidates: &[u64],
+    terms: Terms,
+    candidates: Vec<Arc<Place>>,
 ) -> Result<Reserved, ReserveError> {
     access::require(op, RESERVE)?;
     let pool = Boards::pool(hub)?;
-    let mut left = boards.places().asked_for(candidates.iter().copied());
+    let mut left = candidates;
     if left.is_empty() {
         return Err(ReserveError::NoneExist);
     }
     loop {
         let acceptable = left.iter().map(|place| place.name.clone()).collect();
-        let wanted = Wanted { acceptable, seat, expires_in: None };
+        let wanted = Wanted { acceptable, seat: terms.seat, expires_in: terms.expires_in, waits: terms.waits };
         let granted = pool.acquire(op, hub, wanted, |free| choose(hub, boards, &left, free)).await?;
         let at = left.iter().position(|place| place.name == granted.lease().resource);
         let place = left.remove(at.ok_or_else(|| Error::internal("a place was given that nobody wants"))?);
@@ -142,6 +157,18 @@ pub(super) async fn give_back(
     lease: LeaseId,
 ) -> Result<()> {
     access::require(op, RESERVE)?;
+    end(op, hub, boards, place, lease).await
+}
+
+/// Ends a reservation, whosever it is: the pool asks whether whoever asks may.
+pub(super) async fn end(
+    op: &Op,
+    hub: &Arc<Hub>,
+    boards: &Boards,
+    place: &str,
+    lease: LeaseId,
+) -> Result<()> {
+    access::require_somebody(op)?;
     let Some((number, passed_on)) = Boards::pool(hub)?.end(op, hub, lease).await? else { return Ok(()) };
     if !passed_on
         && let Some(place) = boards.places().by_name(place)

@@ -38,8 +38,15 @@ pub enum NodeRole {
 }
 
 impl NodeRole {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Exporter, Self::Importer, Self::Site, Self::Host];
     /// As they are written.
     pub const WORDS: [&str; 4] = ["exporter", "importer", "site", "host"];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
 }
 
 /// One node.

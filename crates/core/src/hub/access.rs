@@ -2,7 +2,7 @@
 
 mod rights;
 
-pub use self::rights::{Rights, Roles, Scope};
+pub use self::rights::{NodeRoles, Rights, Roles, Scope};
 use super::error::{Error, Result};
 use super::op::{Actor, Op};
 
@@ -13,12 +13,28 @@ pub struct Action {
     pub name: &'static str,
     /// The roles of which a person needs one.
     pub roles: Roles,
+    /// The roles of which a node needs one; with none of them, no node may do it.
+    pub nodes: NodeRoles,
 }
 
 impl Action {
     /// An action for people who hold one of these roles.
     pub const fn new(name: &'static str, roles: Roles) -> Self {
-        Self { name, roles }
+        Self { name, roles, nodes: NodeRoles::NONE }
+    }
+
+    /// The same, for nodes that hold one of these roles too.
+    #[must_use]
+    pub const fn and_nodes(self, nodes: NodeRoles) -> Self {
+        Self { nodes, ..self }
+    }
+
+    /// Who may do it, in words.
+    pub fn who(&self) -> String {
+        if self.nodes == NodeRoles::NONE {
+            return self.roles.to_string();
+        }
+        format!("{}, or a node with the role {}", self.roles, self.nodes)
     }
 }
 
@@ -54,7 +70,8 @@ pub fn allows(op: &Op, action: Action, scope: &Scope) -> bool {
         Actor::Hub(_) | Actor::Operator { .. } => true,
         Actor::Person(person) => person.rights.allows(action, scope),
         Actor::Client(client) => client.may.contains(&action),
-        Actor::Node { .. } | Actor::Anonymous => false,
+        Actor::Node { roles, .. } => action.nodes.meets(*roles),
+        Actor::Anonymous => false,
     }
 }
 
@@ -83,7 +100,12 @@ pub fn require_somebody(op: &Op) -> Result<()> {
 fn refusal(op: &Op, action: Action) -> Error {
     match &op.actor {
         Actor::Node { name, .. } => {
-            Error::Forbidden(format!("node {name} may not do that ({action}): ask the hub's operator"))
+            let hint = if action.nodes == NodeRoles::NONE {
+                "ask the hub's operator".to_owned()
+            } else {
+                format!("it takes the role {}; the hub's operator gives it with `nave node roles {name} …`", action.nodes)
+            };
+            Error::Forbidden(format!("node {name} may not do that ({action}): {hint}"))
         }
         Actor::Person(person) => Error::Forbidden(format!(
             "{} may not do that ({action}): it takes the role {}; ask an administrator of this hub",

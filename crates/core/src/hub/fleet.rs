@@ -4,11 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use nave_link::address::Target;
 
 use super::access::Action;
 use super::context::Hub;
+use super::error::Result;
 use super::http::Routes;
 use super::job::Job;
+use super::op::Op;
 use super::leases::PoolKind;
 use super::store::MigrationSet;
 use crate::api::Check;
@@ -44,6 +47,9 @@ pub trait Fleet: Send + Sync {
     /// Its tables.
     fn migrations(&self) -> MigrationSet;
 
+    /// Reads what it needs to know before anybody comes in.
+    fn begin(&self, hub: Arc<Hub>) -> BoxFuture<'static, Result<()>>;
+
     /// What can be done in it.
     fn actions(&self) -> &'static [Action];
 
@@ -64,6 +70,10 @@ pub trait Fleet: Send + Sync {
 
     /// What an operator should know about its settings, for `nave status`.
     fn checks(&self) -> Vec<Check>;
+
+    /// Whether what somebody holds in this fleet lets it open a target on a node. When that ends, the fleet has the streams
+    /// to it looked at again ([`super::streams::Streams::recheck_to`]).
+    fn lets_open(&self, hub: &Hub, op: &Op, node: NodeId, target: &Target) -> bool;
 
     /// Hears what happened to a node; in order for each node.
     fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()>;

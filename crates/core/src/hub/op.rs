@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::access::{Action, Rights};
+use super::access::{Action, NodeRoles, Rights};
 use crate::clock::Clock;
 use crate::id::{NodeId, PersonId, RequestId, SessionId, TokenId};
 
@@ -23,6 +23,8 @@ pub enum Actor {
         id: NodeId,
         /// Its name when it connected.
         name: String,
+        /// What it is for.
+        roles: NodeRoles,
     },
     /// A person.
     Person(Person),

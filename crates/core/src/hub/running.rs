@@ -181,6 +181,10 @@ impl HubSetup {
             tasks: TaskTracker::new(),
         });
 
+        for fleet in &hub.fleets {
+            let begun = fleet.begin(Arc::clone(&hub)).await;
+            begun.map_err(|error| StartError::Store { url: hub.store.url().clone(), words: words(&error) })?;
+        }
         let (router, routes) = router(&hub, self.pages);
         let shutdown = Shutdown::new();
         let descriptors: Vec<RawFd> =

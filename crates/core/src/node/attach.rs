@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use nave_link::address::Target;
 use nave_link::dial::Known;
 use nave_link::protocol::{StreamCut, ToNode};
 use nave_link::random::Random;
@@ -15,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::folder::{FolderError, NodeFolder};
 use super::runtime::{Happening, NodeRuntime, RunError, tls};
-use super::socket::{self, CutHook};
+use super::socket::{self, CutHook, Lend};
 
+/// How long the process that runs the node may take to take over what a command lends.
+const LEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often to look whether the process that keeps the link has come or gone.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -71,6 +74,29 @@ impl Attached {
     /// The node's folder.
     pub fn folder(&self) -> &NodeFolder {
         &self.folder
+    }
+
+    /// Lets others open these targets on this machine for as long as this command runs, and nothing else that it let them
+    /// open before. To be said anew when
+    /// the link was another meanwhile: another process may run the node.
+    ///
+    /// # Errors
+    ///
+    /// When the node cannot be run here, or whoever runs it does not take it.
+    pub async fn lend(&self, targets: &[Target]) -> Result<(), RunError> {
+        let link = self.link().await?;
+        let via = self.via.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match via {
+            Some(Via::Own(runtime, _)) => {
+                runtime.offers().lend(socket::OWN, targets.to_vec());
+                Ok(())
+            }
+            _ => {
+                let lend = Lend { targets: targets.to_vec() };
+                let lent = link.call(&lend, LEND_TIMEOUT).await;
+                lent.map_err(|error| RunError::Lend(error.to_string()))
+            }
+        }
     }
 
     /// A peer on which requests reach the hub as this node's.

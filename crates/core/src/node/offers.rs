@@ -32,11 +32,14 @@ pub struct Offers {
     key: Arc<SecretKey>,
     allow: Vec<AllowRule>,
     peers: Peers,
+    /// What commands on this machine let others open for as long as they run, by the command.
+    lent: Mutex<HashMap<u64, Vec<Target>>>,
     streams: Mutex<HashMap<String, Offered>>,
 }
 
 /// One stream: waiting for the other node while `target` is there, under way once it was taken.
 struct Offered {
+    to: Target,
     peer_key: PublicKey,
     target: Option<TcpStream>,
     cut: CancellationToken,
@@ -45,12 +48,12 @@ struct Offered {
 impl Offers {
     /// No streams yet.
     pub fn new(key: Arc<SecretKey>, allow: Vec<AllowRule>, peers: Peers) -> Arc<Self> {
-        Arc::new(Self { key, allow, peers, streams: Mutex::default() })
+        Arc::new(Self { key, allow, peers, lent: Mutex::default(), streams: Mutex::default() })
     }
 
     /// Whether the operator allows a target.
     pub fn check(&self, target: &Target) -> Result<TargetAllowed, RpcError> {
-        if self.allow.iter().any(|rule| rule.allows(target)) {
+        if self.allows(target) {
             return Ok(TargetAllowed {});
         }
         Err(RpcError::refused(
@@ -59,6 +62,32 @@ impl Offers {
                 "its own operator does not allow {target}: to change that, run `nave node run --allow {target}` there (with everything else that it shall allow)"
             ),
         ))
+    }
+
+    fn allows(&self, target: &Target) -> bool {
+        self.allow.iter().any(|rule| rule.allows(target))
+            || self.lent().values().any(|lent| lent.contains(target))
+    }
+
+    /// Lets others open these targets as long as a command says so, and nothing else that it said before. Streams to what
+    /// nothing allows any more end.
+    pub fn lend(&self, command: u64, targets: Vec<Target>) {
+        if targets.is_empty() {
+            self.lent().remove(&command);
+        } else {
+            self.lent().insert(command, targets);
+        }
+        self.streams().retain(|_, offered| {
+            let allowed = self.allows(&offered.to);
+            if !allowed {
+                offered.cut.cancel();
+            }
+            allowed
+        });
+    }
+
+    fn lent(&self) -> MutexGuard<'_, HashMap<u64, Vec<Target>>> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes an offer: connects the target and waits for the other node, through the hub and directly.
@@ -72,8 +101,18 @@ impl Offers {
         }
         let target = connect_target(&offer.target).await?;
         let cut = CancellationToken::new();
-        let offered = Offered { peer_key: offer.peer_key, target: Some(target), cut: cut.clone() };
+        let offered = Offered {
+            to: offer.target.clone(),
+            peer_key: offer.peer_key,
+            target: Some(target),
+            cut: cut.clone(),
+        };
         self.streams().insert(offer.stream.clone(), offered);
+        // It may have been taken back while the target was being connected.
+        if let Err(error) = self.check(&offer.target) {
+            self.cut(&offer.stream);
+            return Err(error);
+        }
         tokio::spawn(async move {
             let meeting = self.meet_through_hub(&offer, &known);
             let met = tokio::select! {

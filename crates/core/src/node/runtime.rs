@@ -66,6 +66,9 @@ pub enum RunError {
         /// What the system says.
         source: io::Error,
     },
+    /// The process that runs the node does not let others open what a command says.
+    #[error("the process that runs this node does not take over what this command lets others open: {0}; if it is older than this command, start it anew")]
+    Lend(String),
     /// The hub does not want it, or is another one: trying again would not help.
     #[error(transparent)]
     Handshake(HandshakeError),
@@ -153,6 +156,11 @@ impl NodeRuntime {
     /// The hub and the key to prove to it.
     pub fn known(&self) -> &Known {
         &self.known
+    }
+
+    /// Streams that end on this node.
+    pub(super) fn offers(&self) -> &Arc<Offers> {
+        &self.offers
     }
 
     /// Lets whoever opened streams here know when the hub cuts one.

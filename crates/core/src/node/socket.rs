@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use nave_link::address::Target;
 use nave_link::protocol::{StreamCut, StreamOpen, StreamOpened, StreamReport, ToHub};
-use nave_link::rpc::{CallError, Handler, Limits, Method as _, Peer, RpcError, code, websocket_config};
+use nave_link::rpc::{CallError, Handler, Limits, Method, Peer, RpcError, code, websocket_config};
 use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_tungstenite::WebSocketStream;
@@ -28,6 +30,21 @@ const LIMITS: Limits = Limits { heartbeat: None, lost_after: Duration::from_hour
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a command's request waits for a link that is being made.
 const LINK_WAIT: Duration = Duration::from_secs(15);
+
+/// What a command says to the process that runs the node, and not to the hub: what others may open on this machine for
+/// as long as the command runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Lend {
+    pub(super) targets: Vec<Target>,
+}
+
+impl Method for Lend {
+    const NAME: &'static str = "offers.lend";
+    type Answer = ();
+}
+
+/// The number of the command that runs in the node's own process; the others follow.
+pub(super) const OWN: u64 = 0;
 
 /// Which command opened which stream.
 #[derive(Default)]
@@ -103,6 +120,7 @@ pub(super) async fn connect(folder: &NodeFolder, handler: Arc<dyn Handler>) -> O
 
 /// Serves commands until `stop` is cancelled.
 pub(super) async fn serve(runtime: Arc<NodeRuntime>, listener: UnixListener, stop: CancellationToken) {
+    let mut number = OWN;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -112,8 +130,9 @@ pub(super) async fn serve(runtime: Arc<NodeRuntime>, listener: UnixListener, sto
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
+        number += 1;
         let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket_config())).await;
-        let answers = Arc::new(Answers { runtime: Arc::clone(&runtime), command: OnceLock::new() });
+        let answers = Arc::new(Answers { runtime: Arc::clone(&runtime), number, command: OnceLock::new() });
         let peer = Peer::start(socket, Arc::clone(&answers) as Arc<dyn Handler>, LIMITS);
         let _ = answers.command.set(peer.clone());
         let stop = stop.clone();
@@ -122,6 +141,8 @@ pub(super) async fn serve(runtime: Arc<NodeRuntime>, listener: UnixListener, sto
                 _ = peer.closed() => {}
                 () = stop.cancelled() => peer.close("the node was stopped"),
             }
+            // Nothing is lent after this: requests are read by the peer, which has ended.
+            answers.runtime.offers().lend(answers.number, Vec::new());
             // The circle of peer and handler ends here.
             drop(answers);
         });
@@ -130,6 +151,7 @@ pub(super) async fn serve(runtime: Arc<NodeRuntime>, listener: UnixListener, sto
 
 struct Answers {
     runtime: Arc<NodeRuntime>,
+    number: u64,
     command: OnceLock<Peer>,
 }
 
@@ -141,6 +163,9 @@ impl Handler for Answers {
     ) -> BoxFuture<'static, Result<Box<RawValue>, RpcError>> {
         let runtime = Arc::clone(&self.runtime);
         let command = self.command.get().cloned();
+        if method == Lend::NAME {
+            return std::future::ready(self.lend(&params)).boxed();
+        }
         async move {
             ToHub::parse(&method, &params)?;
             let hub = wait_for_link(&runtime).await?;
@@ -165,6 +190,15 @@ impl Handler for Answers {
         if let Some(hub) = hub {
             tokio::spawn(async move { hub.notify::<StreamReport>(&report).await });
         }
+    }
+}
+
+impl Answers {
+    fn lend(&self, params: &RawValue) -> Result<Box<RawValue>, RpcError> {
+        let lend: Lend = serde_json::from_str(params.get())
+            .map_err(|error| RpcError::new(code::INVALID_PARAMS, error.to_string()))?;
+        self.runtime.offers().lend(self.number, lend.targets);
+        serde_json::value::to_raw_value(&()).map_err(|error| RpcError::new(code::INTERNAL, error.to_string()))
     }
 }
 

@@ -8,7 +8,7 @@ use nave_core::clock::Clock;
 use nave_core::hub::config::HubConfig;
 use nave_core::hub::error::Error;
 use nave_core::hub::event;
-use nave_core::hub::leases::{Granted, Holder, LeaseError, Leases, Pool, Seat, Wanted};
+use nave_core::hub::leases::{Granted, Heir, Holder, LeaseError, Leases, Pool, Seat, Wanted};
 use nave_core::hub::op::{Actor, Client, Op};
 use nave_core::id::RequestId;
 use nave_testkit::fleet::{TAKE, TestFleet};
@@ -52,6 +52,10 @@ async fn farm(bench: &Bench, things: &[&str]) -> Farm {
     farm
 }
 
+fn heir(op: &Op, seat: Option<Seat>) -> Heir {
+    Heir { holder: Holder::of(op), seat, address: None }
+}
+
 impl Farm {
     fn pool(&self) -> &Arc<Pool> {
         self.hub.hub().leases.pool("testfleet").unwrap()
@@ -65,7 +69,7 @@ impl Farm {
 
     async fn ask(&self, name: &str, seat: u64, things: &[&str]) -> Result<Granted, LeaseError> {
         let acceptable = things.iter().map(|&thing| thing.to_owned()).collect();
-        let wanted = Wanted { acceptable, seat: Seat(seat), expires_in: None };
+        let wanted = Wanted { acceptable, seat: Some(Seat(seat)), expires_in: None, waits: true };
         self.pool().acquire(&self.client(name), self.hub.hub(), wanted, |_| 0).await
     }
 
@@ -169,7 +173,7 @@ async fn leases_survive_a_restart_for_a_while(bench: Bench) {
 
 async fn time_ends_leases(bench: Bench) {
     let farm = farm(&bench, &["a"]).await;
-    let wanted = Wanted { acceptable: vec!["a".to_owned()], seat: Seat(1), expires_in: Some(GRACE) };
+    let wanted = Wanted { acceptable: vec!["a".to_owned()], seat: Some(Seat(1)), expires_in: Some(GRACE), waits: true };
     let ann = farm.client("ann");
     let lease = farm.pool().acquire(&ann, farm.hub.hub(), wanted, |_| 0).await.unwrap().keep();
     let until = lease.granted_at + 3 * GRACE;
@@ -198,18 +202,18 @@ async fn only_holders_and_who_manages_may_touch_a_lease(bench: Bench) {
     for refused in [
         farm.pool().end(&bob, hub, lease.id).await.unwrap_err(),
         farm.pool().extend(&bob, hub, lease.id, None).await.unwrap_err(),
-        farm.pool().hand_over(&bob, hub, lease.id, Holder::of(&bob), None).await.unwrap_err(),
+        farm.pool().hand_over(&bob, hub, lease.id, heir(&bob, None)).await.unwrap_err(),
     ] {
         assert_eq!(refused.code(), "forbidden");
     }
     let ann = farm.client("ann");
-    let handed = farm.pool().hand_over(&ann, hub, lease.id, Holder::of(&bob), Some(Seat(2))).await.unwrap();
+    let handed = farm.pool().hand_over(&ann, hub, lease.id, heir(&bob, Some(Seat(2)))).await.unwrap();
     assert_eq!(handed.unwrap().holder.name, "bob");
     assert_eq!(farm.pool().end(&ann, hub, lease.id).await.unwrap_err().code(), "forbidden");
     farm.pool().end(&farm.hub.operator(), hub, lease.id).await.unwrap().unwrap();
     assert_eq!(farm.has(), []);
     let nobody = Op { actor: Actor::Anonymous, ..farm.client("nobody") };
-    let wanted = Wanted { acceptable: vec!["a".to_owned()], seat: Seat(3), expires_in: None };
+    let wanted = Wanted { acceptable: vec!["a".to_owned()], seat: Some(Seat(3)), expires_in: None, waits: true };
     let refused = farm.pool().acquire(&nobody, hub, wanted, |_| 0).await.unwrap_err();
     assert!(matches!(refused, LeaseError::Failed(Error::Unauthenticated(_))), "{refused}");
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::Action;
-use crate::api::Role;
+use crate::api::{NodeRole, Role};
 use crate::id::NodeId;
 
 /// A set of roles.
@@ -41,6 +41,47 @@ impl fmt::Display for Roles {
         let names: Vec<&str> =
             Role::ALL.into_iter().filter(|role| self.contains(*role)).map(Role::word).collect();
         f.write_str(&names.join(" or "))
+    }
+}
+
+/// A set of roles of nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeRoles(u8);
+
+impl NodeRoles {
+    /// None.
+    pub const NONE: Self = Self(0);
+
+    /// These.
+    pub const fn of(roles: &[NodeRole]) -> Self {
+        let (mut bits, mut at) = (0, 0);
+        while at < roles.len() {
+            bits |= Self::bit(roles[at]);
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    /// From the words that the store has; a word that this program does not know says nothing.
+    pub fn read(words: &[String]) -> Self {
+        let known = NodeRole::ALL.into_iter().filter(|role| words.iter().any(|word| word == role.word()));
+        Self(known.fold(0, |bits, role| bits | Self::bit(role)))
+    }
+
+    const fn bit(role: NodeRole) -> u8 {
+        1 << role as u8
+    }
+
+    /// Whether a role is in both.
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl fmt::Display for NodeRoles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let among = NodeRole::ALL.into_iter().filter(|role| self.0 & Self::bit(*role) != 0);
+        f.write_str(&among.map(NodeRole::word).collect::<Vec<_>>().join(" or "))
     }
 }
 

@@ -14,7 +14,7 @@ mod upgrades;
 pub use answer::{LatePage, failure, status_of};
 pub(crate) use answer::{count, method_not_allowed, name_request, not_found};
 pub use input::{Input, Path, Query};
-pub use openapi::{Document, Operation};
+pub use openapi::{Document, Operation, operation};
 pub use routes::{Access, RouteRow, Routes};
 
 use super::store::{Migration, MigrationSet};
@@ -60,6 +60,11 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         on_both(3, "mail", include_str!("../../../migrations/both/0003_mail.sql")),
         on_both(4, "leases", include_str!("../../../migrations/both/0004_leases.sql")),
         on_both(5, "events by action", include_str!("../../../migrations/both/0005_events_by_action.sql")),
+        on_both(
+            6,
+            "leases on their own",
+            include_str!("../../../migrations/both/0006_leases_on_their_own.sql"),
+        ),
     ],
 };
 

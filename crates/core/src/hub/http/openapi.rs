@@ -28,18 +28,19 @@ pub struct Operation<H> {
 }
 
 /// A handler with what `#[utoipa::path]` on it says.
+#[macro_export]
 macro_rules! operation {
     ($handler:ident) => {{
         #[derive(utoipa::OpenApi)]
         #[openapi(paths($handler))]
         struct Described;
-        $crate::hub::http::openapi::Operation {
+        $crate::hub::http::Operation {
             handler: $handler,
             description: <Described as utoipa::OpenApi>::openapi(),
         }
     }};
 }
-pub(crate) use operation;
+pub use operation;
 
 /// The description as it is served.
 #[derive(Clone, Debug)]

@@ -55,9 +55,9 @@ impl std::fmt::Display for RouteRow {
         let access = match self.access {
             Access::Open => "everyone",
             Access::Proof => "a key or ticket proved on the connection",
-            Access::Action(action) => return write_row(f, self, &format!("{action:<24} {}", action.roles)),
+            Access::Action(action) => return write_row(f, self, &format!("{action:<24} {}", action.who())),
             Access::OwnOr(action) => {
-                let access = format!("{action:<24} {}, or whose own it is", action.roles);
+                let access = format!("{action:<24} {}, or whose own it is", action.who());
                 return write_row(f, self, &access);
             }
             Access::Page(action) => {
@@ -151,6 +151,13 @@ impl Routes {
         self.router = self.router.merge(other.router);
         self.rows.extend(other.rows);
         self.described.merge(other.described);
+        self
+    }
+
+    /// Lets the handlers of these routes take something that their declarer has.
+    #[must_use]
+    pub fn with<T: Clone + Send + Sync + 'static>(mut self, extension: axum::Extension<T>) -> Self {
+        self.router = self.router.layer(extension);
         self
     }
 

@@ -22,8 +22,9 @@ pub(super) type Answer = oneshot::Sender<Result<Granted, LeaseError>>;
 pub(super) struct Asker {
     pub(super) op: Op,
     pub(super) holder: Holder,
-    pub(super) seat: Seat,
+    pub(super) seat: Option<Seat>,
     pub(super) expires_in: Option<Duration>,
+    pub(super) waits: bool,
     pub(super) answer: Answer,
 }
 
@@ -53,6 +54,8 @@ pub(super) enum Asked {
     Again(Box<(Lease, u64, Asker)>),
     /// Others have it.
     Waits(Ticket),
+    /// Others have them, and the asker does not wait.
+    Taken,
     /// None of it is there.
     NoneThere,
 }
@@ -98,6 +101,8 @@ impl Resource {
 pub(super) struct Book {
     epoch: i64,
     resources: BTreeMap<String, Resource>,
+    /// Resources that nobody is given for now.
+    closed: BTreeSet<String>,
     queue: VecDeque<Waiter>,
     tickets: u64,
 }
@@ -105,7 +110,13 @@ pub(super) struct Book {
 impl Book {
     /// A book of leases that outlived the hub: everybody is away.
     pub(super) fn new(epoch: i64, held: Vec<Lease>, now: OffsetDateTime) -> Self {
-        let mut book = Self { epoch, resources: BTreeMap::new(), queue: VecDeque::new(), tickets: 0 };
+        let mut book = Self {
+            epoch,
+            resources: BTreeMap::new(),
+            closed: BTreeSet::new(),
+            queue: VecDeque::new(),
+            tickets: 0,
+        };
         for lease in held {
             let name = lease.resource.clone();
             let resource = book.resource(&name, now);
@@ -159,17 +170,23 @@ impl Book {
         if there.is_empty() {
             return Asked::NoneThere;
         }
-        if let Some(own) = self.left_behind(&there, &asker.holder) {
-            return self.take_up(&own, asker);
+        if let Some(seat) = asker.seat
+            && let Some(own) = self.left_behind(&there, &asker.holder)
+        {
+            return self.take_up(&own, seat, asker);
         }
         let free: Vec<&str> = there
             .iter()
             .filter(|name| self.resources.get(*name).is_some_and(|it| matches!(it.usage, Usage::Free)))
+            .filter(|name| !self.closed.contains(*name))
             .map(String::as_str)
             .collect();
         if !free.is_empty() {
             let chosen = free[choose(&free).min(free.len() - 1)].to_owned();
             return Asked::Step(Box::new(self.begin(chosen, None, asker, now)));
+        }
+        if !asker.waits {
+            return Asked::Taken;
         }
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
@@ -185,15 +202,15 @@ impl Book {
     fn left_behind(&self, among: &BTreeSet<String>, holder: &Holder) -> Option<String> {
         let is_its = |name: &&String| {
             let held = self.resources.get(*name).and_then(Resource::held);
-            held.is_some_and(|held| held.seat.is_none() && held.lease.holder.is(holder))
+            held.is_some_and(|held| held.is_left_behind() && held.lease.holder.is(holder))
         };
         among.iter().find(is_its).cloned()
     }
 
-    fn take_up(&mut self, name: &str, asker: Asker) -> Asked {
+    fn take_up(&mut self, name: &str, seat: Seat, asker: Asker) -> Asked {
         let resource = self.resources.get_mut(name).expect("it was just found");
         let Usage::Held(held) = &mut resource.usage else { unreachable!("it was found held") };
-        held.seat = Some(asker.seat);
+        held.seat = Some(seat);
         held.lease.holder = asker.holder.clone();
         held.lease.address = asker.op.source;
         let lease = held.lease.clone();
@@ -218,13 +235,14 @@ impl Book {
             epoch: self.epoch,
             granted_at: now,
             expires_at: asker.expires_in.map(|time| now + time),
+            bound: asker.seat.is_some(),
         };
         Step { resource: name, ends, begins: Some((lease, asker)) }
     }
 
     /// The first in the queue who takes it; those who stopped waiting are passed over.
     fn next_for(&mut self, name: &str) -> Option<Asker> {
-        if !self.is_here(name) {
+        if !self.is_here(name) || self.closed.contains(name) {
             return None;
         }
         let first = |waiter: &Waiter| waiter.acceptable.contains(name) && !waiter.asker.answer.is_closed();
@@ -328,7 +346,7 @@ impl Book {
             let held = resource.held()?;
             let reason = if held.lease.expires_at.is_some_and(|end| end <= now) {
                 EndReason::Expired
-            } else if held.seat.is_none() && held.gone_since + grace <= now {
+            } else if held.is_left_behind() && held.gone_since + grace <= now {
                 EndReason::HolderGone
             } else if !resource.here && resource.gone_since + grace <= now {
                 EndReason::ResourceGone
@@ -338,6 +356,27 @@ impl Book {
             Some((held.lease.id, reason))
         };
         self.resources.values().filter_map(over).collect()
+    }
+
+    /// Closes or opens a resource; what follows if somebody waited for it to open.
+    pub(super) fn set_closed(&mut self, name: &str, closed: bool, now: OffsetDateTime) -> Option<Step> {
+        if closed {
+            self.closed.insert(name.to_owned());
+            return None;
+        }
+        self.closed.remove(name);
+        let is_free = self.resources.get(name).is_some_and(|it| matches!(it.usage, Usage::Free));
+        let next = is_free.then(|| self.next_for(name)).flatten()?;
+        Some(self.begin(name.to_owned(), None, next, now))
+    }
+
+    /// Who has a resource; while that changes, who had it.
+    pub(super) fn of(&self, name: &str) -> Option<&Held> {
+        match &self.resources.get(name)?.usage {
+            Usage::Held(held) => Some(held),
+            Usage::Changing(before) => before.as_ref(),
+            Usage::Free => None,
+        }
     }
 
     /// What is held, by resource.

@@ -23,6 +23,7 @@ pub use self::due::jobs;
 pub use self::granted::Granted;
 pub use self::pool::{Pool, Waiting};
 use super::access::Action;
+use super::context::Hub;
 use super::error::{Error, Result};
 use super::op::Op;
 use super::store::Store;
@@ -84,6 +85,23 @@ pub struct Lease {
     pub granted_at: OffsetDateTime,
     /// Until when at the most.
     pub expires_at: Option<OffsetDateTime>,
+    /// Whether it ends when its holder's connection ends and does not come back. Others stand on their own.
+    pub bound: bool,
+}
+
+/// A lease that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// Which one.
+    pub id: LeaseId,
+    /// What people called its last holder.
+    pub holder: String,
+    /// From when.
+    pub granted_at: OffsetDateTime,
+    /// Until when.
+    pub ended_at: OffsetDateTime,
+    /// Why it ended, by [`EndReason::word`].
+    pub reason: String,
 }
 
 /// The connection by which a holder is here; the fleet numbers them.
@@ -95,10 +113,23 @@ pub struct Seat(pub u64);
 pub struct Held {
     /// The lease.
     pub lease: Lease,
-    /// The holder's connection; `None` while it is away.
+    /// The holder's connection; `None` while it is away, and always when the lease is not bound to one.
     pub seat: Option<Seat>,
     /// Since when it is away.
     pub(super) gone_since: OffsetDateTime,
+}
+
+impl Held {
+    /// A lease that depends on no connection, or whose connection is there.
+    pub fn standing(lease: Lease) -> Self {
+        let gone_since = lease.granted_at;
+        Self { lease: Lease { bound: false, ..lease }, seat: None, gone_since }
+    }
+
+    /// Whether the lease depends on a connection that is gone.
+    pub fn is_left_behind(&self) -> bool {
+        self.lease.bound && self.seat.is_none()
+    }
 }
 
 /// What is known of a resource's use. Each change has a number of its own.
@@ -118,10 +149,37 @@ pub type Telling = watch::Receiver<Told>;
 pub struct Wanted {
     /// The resources of which one is wanted.
     pub acceptable: Vec<String>,
-    /// The connection of whoever asks.
-    pub seat: Seat,
+    /// The connection that the lease shall be bound to; without one it stands until it is returned or expires.
+    pub seat: Option<Seat>,
     /// For how long at the most.
     pub expires_in: Option<Duration>,
+    /// Whether to wait in the queue while others have them.
+    pub waits: bool,
+}
+
+/// To whom a lease is handed over.
+#[derive(Clone, Debug)]
+pub struct Heir {
+    /// Who.
+    pub holder: Holder,
+    /// The connection that the lease is bound to from now on, if any.
+    pub seat: Option<Seat>,
+    /// Where the new holder is, if that is known.
+    pub address: Option<IpAddr>,
+}
+
+/// Whoever a text names, as the heir of a lease that stands on its own then: a person by the address, else a node.
+pub async fn find_heir(op: &Op, hub: &Hub, text: &str) -> Result<Heir> {
+    super::access::require_somebody(op)?;
+    let mut reader = hub.store.read().await?;
+    let holder = if text.contains('@') {
+        let person = super::people::find(&mut reader, text).await?;
+        Holder { kind: "person".to_owned(), id: person.id.to_string(), name: person.name }
+    } else {
+        let node = super::nodes::find(&mut reader, text).await?;
+        Holder { kind: "node".to_owned(), id: node.id.to_string(), name: node.name }
+    };
+    Ok(Heir { holder, seat: None, address: None })
 }
 
 /// Why a lease ended.
@@ -161,6 +219,9 @@ pub enum LeaseError {
     /// None of the resources asked for is there.
     #[error("none of what was asked for is there")]
     NoneThere,
+    /// Others have them, and the asker does not wait.
+    #[error("others have everything of what was asked for")]
+    Taken,
     /// While the asker waited, the last of them went away.
     #[error("what was waited for went away")]
     AllGone,

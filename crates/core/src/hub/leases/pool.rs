@@ -9,7 +9,9 @@ use tokio::sync::{oneshot, watch};
 
 use super::book::{Asked, Asker, Book, Step, Taken, Ticket};
 use super::write::{self, Amendment};
-use super::{EndReason, Granted, Held, Holder, Lease, LeaseError, PoolKind, Seat, Telling, Wanted};
+use super::{
+    EndReason, Granted, Heir, Held, Holder, Lease, LeaseError, Past, PoolKind, Seat, Telling, Wanted, store,
+};
 use crate::hub::access;
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
@@ -43,6 +45,8 @@ pub struct Waiting {
     pub acceptable: Vec<String>,
     /// Since when.
     pub since: OffsetDateTime,
+    /// For how long at the most, once it is granted.
+    pub expires_in: Option<Duration>,
 }
 
 impl Pool {
@@ -87,6 +91,7 @@ impl Pool {
             holder: Holder::of(op),
             seat: wanted.seat,
             expires_in: wanted.expires_in,
+            waits: wanted.waits,
             answer,
         };
         let asked = self.book().ask(&wanted.acceptable, asker, op.clock.now(), choose);
@@ -102,6 +107,7 @@ impl Pool {
                 None
             }
             Asked::Waits(ticket) => Some(InQueue { pool: self, ticket }),
+            Asked::Taken => return Err(LeaseError::Taken),
             Asked::NoneThere => return Err(LeaseError::NoneThere),
         };
         answered.await.unwrap_or_else(|_| Err(Error::internal("a wish for a lease was forgotten").into()))
@@ -131,19 +137,18 @@ impl Pool {
         write::amend(op, hub, self, id, Amendment::Until(until)).await
     }
 
-    /// Gives a lease to another holder, who is at `seat` if it is here. `None` when it has ended.
+    /// Gives a lease to another holder. `None` when it has ended.
     pub async fn hand_over(
         self: &Arc<Self>,
         op: &Op,
         hub: &Arc<Hub>,
         id: LeaseId,
-        to: Holder,
-        seat: Option<Seat>,
+        to: Heir,
     ) -> Result<Option<Lease>> {
         if self.authorize(op, id)?.is_none() {
             return Ok(None);
         }
-        write::amend(op, hub, self, id, Amendment::To(to, seat)).await
+        write::amend(op, hub, self, id, Amendment::To(to)).await
     }
 
     /// Lets the holder pass with its own lease, and everybody who may manage any; why the lease would end by it. `None`
@@ -203,6 +208,28 @@ impl Pool {
         self.book().held()
     }
 
+    /// Who has a resource. While that changes, who had it until now.
+    pub fn holder_of(&self, resource: &str) -> Option<Held> {
+        self.book().of(resource).cloned()
+    }
+
+    /// Keeps a resource from being given to anybody else, or stops doing so. Whoever has it keeps it, and whoever wants
+    /// it waits.
+    pub fn set_closed(self: &Arc<Self>, op: &Op, hub: &Arc<Hub>, resource: &str, closed: bool) -> Result<()> {
+        access::require(op, self.kind.manage)?;
+        let next = self.book().set_closed(resource, closed, op.clock.now());
+        if let Some(step) = next {
+            write::start(op, hub, self, step);
+        }
+        Ok(())
+    }
+
+    /// The leases on a resource that have ended, the newest first.
+    pub async fn past(&self, hub: &Hub, resource: &str, most: u32) -> Result<Vec<Past>> {
+        let mut reader = hub.store.read().await?;
+        store::past(&mut reader, self.kind.name, resource, most).await
+    }
+
     /// Who waits, the first first.
     pub fn waiting(&self) -> Vec<Waiting> {
         let book = self.book();
@@ -210,6 +237,7 @@ impl Pool {
             holder: waiter.asker.holder.clone(),
             acceptable: waiter.acceptable.iter().cloned().collect(),
             since: waiter.since,
+            expires_in: waiter.asker.expires_in,
         });
         waiting.collect()
     }

@@ -1,10 +1,10 @@
 //! The tables of leases and of who owns their pools.
 
-use sqlx::Row as _;
+use sqlx::{AnyConnection, Row as _};
 use sqlx::any::AnyRow;
 use time::OffsetDateTime;
 
-use super::{EndReason, Holder, Lease};
+use super::{EndReason, Holder, Lease, Past};
 use crate::clock::{from_millis, to_millis};
 use crate::hub::error::{Error, Result};
 use crate::hub::store::Act;
@@ -39,7 +39,7 @@ pub(super) async fn is_epoch(act: &mut Act, pool: &str, epoch: i64) -> Result<bo
 /// The leases of a pool that are held.
 pub(super) async fn held(act: &mut Act, pool: &str) -> Result<Vec<Lease>> {
     let query = sqlx::query(
-        "SELECT id, resource, holder_kind, holder, holder_name, address, epoch, granted_at, expires_at \
+        "SELECT id, resource, holder_kind, holder, holder_name, address, epoch, granted_at, expires_at, bound \
          FROM leases WHERE ended_at IS NULL AND pool = $1 ORDER BY id",
     );
     query.bind(pool).fetch_all(act.connection()).await?.iter().map(lease).collect()
@@ -48,11 +48,31 @@ pub(super) async fn held(act: &mut Act, pool: &str) -> Result<Vec<Lease>> {
 /// The lease on one resource, if it is held.
 pub(super) async fn held_on(act: &mut Act, pool: &str, resource: &str) -> Result<Option<Lease>> {
     let query = sqlx::query(
-        "SELECT id, resource, holder_kind, holder, holder_name, address, epoch, granted_at, expires_at \
+        "SELECT id, resource, holder_kind, holder, holder_name, address, epoch, granted_at, expires_at, bound \
          FROM leases WHERE ended_at IS NULL AND pool = $1 AND resource = $2",
     );
     let row = query.bind(pool).bind(resource).fetch_optional(act.connection()).await?;
     row.as_ref().map(lease).transpose()
+}
+
+/// The leases on one resource that have ended, the newest first.
+pub(super) async fn past(reader: &mut AnyConnection, pool: &str, resource: &str, most: u32) -> Result<Vec<Past>> {
+    let query = sqlx::query(
+        "SELECT id, holder_name, granted_at, ended_at, end_reason FROM leases \
+         WHERE pool = $1 AND resource = $2 AND ended_at IS NOT NULL ORDER BY ended_at DESC, id DESC LIMIT $3",
+    );
+    let rows = query.bind(pool).bind(resource).bind(i64::from(most)).fetch_all(reader).await?;
+    let past = |row: &AnyRow| {
+        let id: String = row.try_get(0)?;
+        Ok(Past {
+            id: id.parse().map_err(Error::internal)?,
+            holder: row.try_get(1)?,
+            granted_at: from_millis(row.try_get(2)?),
+            ended_at: from_millis(row.try_get(3)?),
+            reason: row.try_get(4)?,
+        })
+    };
+    rows.iter().map(past).collect()
 }
 
 fn lease(row: &AnyRow) -> Result<Lease> {
@@ -67,13 +87,14 @@ fn lease(row: &AnyRow) -> Result<Lease> {
         epoch: row.try_get(6)?,
         granted_at: from_millis(row.try_get(7)?),
         expires_at: expires_at.map(from_millis),
+        bound: row.try_get::<i64, _>(9)? != 0,
     })
 }
 
 pub(super) async fn insert(act: &mut Act, pool: &str, lease: &Lease) -> Result<()> {
     sqlx::query(
         "INSERT INTO leases (id, pool, resource, holder_kind, holder, holder_name, address, epoch, granted_at, \
-         expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+         expires_at, bound) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(lease.id.to_string())
     .bind(pool)
@@ -85,6 +106,7 @@ pub(super) async fn insert(act: &mut Act, pool: &str, lease: &Lease) -> Result<(
     .bind(lease.epoch)
     .bind(to_millis(lease.granted_at))
     .bind(lease.expires_at.map(to_millis))
+    .bind(i64::from(lease.bound))
     .execute(act.connection())
     .await?;
     Ok(())
@@ -93,7 +115,7 @@ pub(super) async fn insert(act: &mut Act, pool: &str, lease: &Lease) -> Result<(
 /// Changes whose a held lease is, and until when.
 pub(super) async fn amend(act: &mut Act, lease: &Lease) -> Result<()> {
     sqlx::query(
-        "UPDATE leases SET holder_kind = $2, holder = $3, holder_name = $4, expires_at = $5 \
+        "UPDATE leases SET holder_kind = $2, holder = $3, holder_name = $4, expires_at = $5, bound = $6, address = $7 \
          WHERE id = $1 AND ended_at IS NULL",
     )
     .bind(lease.id.to_string())
@@ -101,6 +123,8 @@ pub(super) async fn amend(act: &mut Act, lease: &Lease) -> Result<()> {
     .bind(&lease.holder.id)
     .bind(&lease.holder.name)
     .bind(lease.expires_at.map(to_millis))
+    .bind(i64::from(lease.bound))
+    .bind(lease.address.map(|address| address.to_string()))
     .execute(act.connection())
     .await?;
     Ok(())

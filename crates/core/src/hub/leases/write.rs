@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::book::Step;
-use super::{EndReason, Granted, Holder, Lease, LeaseError, Pool, Seat, store};
+use super::{EndReason, Granted, Heir, Lease, LeaseError, Pool, store};
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::event::Event;
@@ -62,7 +62,7 @@ async fn take(op: &Op, hub: &Arc<Hub>, pool: &Arc<Pool>, step: Step) -> (Result<
     match written {
         Ok(()) => {
             let (lease, asker) = begins.unzip();
-            let seat = asker.as_ref().map(|asker| asker.seat);
+            let seat = asker.as_ref().and_then(|asker| asker.seat);
             let (number, next) = pool.settle(&resource, lease.clone(), seat, now);
             if let (Some(lease), Some(asker)) = (lease, asker) {
                 // Whoever went away meanwhile gets nothing, and by that the lease ends.
@@ -189,9 +189,10 @@ pub(super) async fn amend(
                 lease.expires_at = until;
                 ("lease.extended", json!({ "lease": id, "until": until.map(crate::clock::to_millis) }))
             }
-            Amendment::To(holder, to) => {
-                let detail = json!({ "lease": id, "from": lease.holder.name, "to": holder.name });
-                (lease.holder, seat) = (holder, to);
+            Amendment::To(heir) => {
+                let detail = json!({ "lease": id, "from": lease.holder.name, "to": heir.holder.name });
+                (lease.holder, lease.address, lease.bound) = (heir.holder, heir.address, heir.seat.is_some());
+                seat = heir.seat;
                 ("lease.handed_over", detail)
             }
         };
@@ -221,5 +222,5 @@ pub(super) enum Amendment {
     /// Until when it is held at the most.
     Until(Option<time::OffsetDateTime>),
     /// Whose it is.
-    To(Holder, Option<Seat>),
+    To(Heir),
 }

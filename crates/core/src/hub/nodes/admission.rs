@@ -15,7 +15,7 @@ use crate::hub::context::{Hub, JoinWithAccessKey};
 use crate::hub::error::{Error, Result};
 use crate::hub::event::Event;
 use crate::hub::grants;
-use crate::hub::op::{Actor, Op};
+use crate::hub::op::Op;
 use crate::hub::store::Act;
 use crate::id::NodeId;
 
@@ -131,7 +131,7 @@ async fn redeem(
 
 /// From the moment that it proved itself worthy, what the node does is done by the node.
 fn by(op: &Op, row: &NodeRow) -> Op {
-    Op { actor: Actor::Node { id: row.id, name: row.name.clone() }, ..op.clone() }
+    Op { actor: row.actor(), ..op.clone() }
 }
 
 fn usable(invite: Option<InviteRow>, op: &Op) -> Result<InviteRow> {

@@ -21,12 +21,13 @@ use super::admission::{self, Admission};
 use super::presence::Session;
 use super::store::{self, NodeRow};
 use crate::api::NodeStatus;
+use crate::hub::access::NodeRoles;
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::fleet::NodeHappening;
 use crate::hub::op::{Actor, Op};
 use crate::hub::streams;
-use crate::id::{NodeId, RequestId};
+use crate::id::NodeId;
 
 /// How often a pending node is told that it still waits.
 const REMIND: Duration = Duration::from_secs(20);
@@ -219,10 +220,10 @@ struct Answers {
 }
 
 impl Answers {
-    /// Each request is an operation of its own, by the node as it is called now.
-    fn op(&self, name: String) -> Op {
-        let actor = Actor::Node { id: self.id, name };
-        Op { actor, request: RequestId::new(), ..self.op.clone() }
+    /// By the node, which is called and may do something only once it was looked up.
+    fn op(&self) -> Op {
+        let actor = Actor::Node { id: self.id, name: String::new(), roles: NodeRoles::NONE };
+        Op { actor, ..self.op.clone() }
     }
 }
 
@@ -233,11 +234,10 @@ impl Handler for Answers {
         params: Box<RawValue>,
     ) -> BoxFuture<'static, std::result::Result<Box<RawValue>, RpcError>> {
         let hub = Arc::clone(&self.hub);
-        let id = self.id;
-        let op = self.op(String::new());
+        let op = self.op();
         async move {
             let request = ToHub::parse(&method, &params)?;
-            let op = named(op, &hub, id).await.map_err(|error| to_rpc(&error))?;
+            let op = super::renewed(&op, &hub).await.map_err(|error| to_rpc(&error))?;
             match request {
                 ToHub::StreamOpen(open) => answer(streams::open(&op, &hub, &open).await),
                 ToHub::StreamCheck(check) => answer(streams::check(&op, &hub, &check).await),
@@ -260,16 +260,6 @@ impl Handler for Answers {
             Ok(_) => tracing::debug!(method, "a node sent a request as a notice"),
             Err(error) => tracing::debug!(method, %error, "a node sent a notice that is not understood"),
         }
-    }
-}
-
-async fn named(op: Op, hub: &Hub, id: NodeId) -> Result<Op> {
-    let mut reader = hub.store.read().await?;
-    match store::by_id(&mut reader, id).await? {
-        Some(row) if row.status == NodeStatus::Active => {
-            Ok(Op { actor: super::actor(&mut reader, &row).await?, ..op })
-        }
-        _ => Err(Error::Forbidden("this node was revoked".to_owned())),
     }
 }
 

@@ -32,7 +32,7 @@ use super::grants;
 use super::op::{Actor, Op, Person, Via};
 use super::people;
 use crate::api::{Node, NodeChange, NodeRole, NodeStatus};
-use crate::id::NodeId;
+use crate::id::{NodeId, RequestId};
 
 /// Listing nodes and looking at one.
 pub const READ: Action = Action::new("node.read", Roles::ANY);
@@ -198,7 +198,7 @@ async fn find_for(op: &Op, action: Action, reader: &mut AnyConnection, name: &st
 
 /// Who acts when a node that proved its key does: the node, or for a device its person.
 pub(crate) async fn actor(reader: &mut AnyConnection, row: &NodeRow) -> Result<Actor> {
-    let Some(owner) = &row.owner else { return Ok(Actor::Node { id: row.id, name: row.name.clone() }) };
+    let Some(owner) = &row.owner else { return Ok(row.actor()) };
     let person = people::active(reader, owner.id).await?.ok_or_else(|| {
         Error::Forbidden(format!(
             "the account of {} is not in use: ask an administrator of this hub",
@@ -207,6 +207,25 @@ pub(crate) async fn actor(reader: &mut AnyConnection, row: &NodeRow) -> Result<A
     })?;
     let rights = Arc::new(person.rights());
     Ok(Actor::Person(Person { id: person.id, name: person.name, rights, via: Via::Device(row.id) }))
+}
+
+/// An operation on a connection that stands for long: its actor, with the rights that it has by now.
+///
+/// # Errors
+///
+/// [`Error::Forbidden`] when the node that the actor is, or comes by, is a member no longer.
+pub async fn renewed(op: &Op, hub: &Hub) -> Result<Op> {
+    let request = RequestId::new();
+    let (Actor::Node { id, .. } | Actor::Person(Person { via: Via::Device(id), .. })) = &op.actor else {
+        return Ok(Op { request, ..op.clone() });
+    };
+    let mut reader = hub.store.read().await?;
+    match store::by_id(&mut reader, *id).await? {
+        Some(row) if row.status == NodeStatus::Active => {
+            Ok(Op { actor: actor(&mut reader, &row).await?, request, ..op.clone() })
+        }
+        _ => Err(Error::Forbidden("this node was revoked".to_owned())),
+    }
 }
 
 /// What a node is called, if it is there.

@@ -12,7 +12,9 @@ use time::OffsetDateTime;
 
 use crate::api::NodeStatus;
 use crate::clock::{from_millis, to_millis};
+use crate::hub::access::NodeRoles;
 use crate::hub::error::{Error, Result};
+use crate::hub::op::Actor;
 use crate::hub::store::Act;
 use crate::id::{InviteId, NodeId, PersonId};
 
@@ -42,6 +44,11 @@ pub struct NodeRow {
 }
 
 impl NodeRow {
+    /// The node itself, as one that acts.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::Node { id: self.id, name: self.name.clone(), roles: NodeRoles::read(&self.roles) }
+    }
+
     /// What it said last about itself.
     pub fn report(&self) -> NodeReport {
         serde_json::from_str(&self.report).unwrap_or_default()

@@ -228,18 +228,26 @@ impl Streams {
         }
     }
 
-    /// Ends those streams of a node that nothing allows any more.
+    /// Ends those streams from a node that nothing allows any more.
     pub async fn recheck(&self, hub: &Hub, node: NodeId) -> Result<()> {
-        let streams: Vec<Arc<Live>> =
-            self.live().values().filter(|live| live.from == node).cloned().collect();
+        self.recheck_those(hub, |live| live.from == node).await
+    }
+
+    /// Ends those streams to a node that nothing allows any more.
+    pub async fn recheck_to(&self, hub: &Hub, node: NodeId) -> Result<()> {
+        self.recheck_those(hub, |live| live.to == node).await
+    }
+
+    async fn recheck_those(&self, hub: &Hub, which: impl Fn(&Live) -> bool) -> Result<()> {
+        let streams: Vec<Arc<Live>> = self.live().values().filter(|live| which(live)).cloned().collect();
         if streams.is_empty() {
             return Ok(());
         }
         let mut reader = hub.store.read().await?;
-        let Some(row) = nodes::store::by_id(&mut reader, node).await? else { return Ok(()) };
-        let op = Op { actor: nodes::actor(&mut reader, &row).await?, ..hub.op("stream.recheck") };
         for live in streams {
-            if !super::may_open(&op, &mut reader, live.to, &live.target).await? {
+            let Some(row) = nodes::store::by_id(&mut reader, live.from).await? else { continue };
+            let op = Op { actor: nodes::actor(&mut reader, &row).await?, ..hub.op("stream.recheck") };
+            if !super::may_open(&op, hub, &mut reader, live.to, &live.target).await? {
                 self.cut(hub, &live.id, "the right that allowed it was taken back").await;
             }
         }

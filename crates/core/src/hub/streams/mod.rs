@@ -115,7 +115,7 @@ pub(crate) struct Allowed {
 
 async fn allow(op: &Op, hub: &Hub, name: &str, target: &Target) -> Result<Allowed> {
     let (id, from_name) = match &op.actor {
-        Actor::Node { id, name } | Actor::Person(Person { via: Via::Device(id), name, .. }) => {
+        Actor::Node { id, name, .. } | Actor::Person(Person { via: Via::Device(id), name, .. }) => {
             (*id, name.clone())
         }
         _ => {
@@ -142,7 +142,7 @@ async fn allow(op: &Op, hub: &Hub, name: &str, target: &Target) -> Result<Allowe
         Err(Error::NotFound { .. }) => return Err(refused()),
         Err(error) => return Err(error),
     };
-    if !may_open(op, &mut reader, to.id, target).await? {
+    if !may_open(op, hub, &mut reader, to.id, target).await? {
         return Err(refused());
     }
     let from_key = super::nodes::store::by_id(&mut reader, id).await?.and_then(|row| row.public_key);
@@ -162,14 +162,18 @@ async fn allow(op: &Op, hub: &Hub, name: &str, target: &Target) -> Result<Allowe
     Ok(Allowed { from: id, from_name, from_key, to, to_key, session })
 }
 
-/// Whether the actor may open a target: a node by its grants, a person by its roles or its grants.
+/// Whether the actor may open a target: a node by its grants, a person by its roles or its grants, and both by what they
+/// hold in a fleet.
 pub(super) async fn may_open(
     op: &Op,
+    hub: &Hub,
     reader: &mut AnyConnection,
     node: NodeId,
     target: &Target,
 ) -> Result<bool> {
-    if access::allows(op, OPEN, &Scope::node(node)) {
+    if access::allows(op, OPEN, &Scope::node(node))
+        || hub.fleets.iter().any(|fleet| fleet.lets_open(hub, op, node, target))
+    {
         return Ok(true);
     }
     match &op.actor {

@@ -8,7 +8,16 @@ use serde_json::{Map, Value, json};
 use super::message::Failure;
 use super::python::{items, iterate, missing_arguments, type_name};
 use crate::api::{Part, TcpInterface, UsbInterface};
-use crate::hub::places::{Description, Place};
+use crate::hub::places::Place;
+
+/// What a Python exporter says of its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Description {
+    pub(super) name: String,
+    /// Where it takes agents, on the address that it comes from.
+    pub(super) port: u64,
+    pub(super) parts: Vec<Part>,
+}
 
 /// What Python calls the function that reads a model.
 const READER: &str = "not_my_board._models.BaseModel.init_recursive()";
@@ -100,15 +109,10 @@ fn is_usbid(text: &str) -> bool {
     text.split_once('-').is_some_and(|(bus, ports)| number(bus) && ports.split('.').all(number))
 }
 
-/// A place as agents read it.
-pub(super) fn write(place: &Place) -> Value {
-    json!({
-        "name": place.name,
-        "port": place.port,
-        "parts": place.parts,
-        "id": place.id,
-        "host": place.host,
-    })
+/// A place as agents read it; none that they cannot reach.
+pub(super) fn write(place: &Place) -> Option<Value> {
+    let (host, port) = place.reach.legacy?;
+    Some(json!({ "name": place.name, "port": port, "parts": place.parts, "id": place.id, "host": host }))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use nave_core::hub::access::{self, Action};
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::Error;
-use nave_core::hub::leases::{Held, Seat};
+use nave_core::hub::leases::{Held, Lease, Seat};
 use nave_core::hub::op::{Actor, Client, Op};
 use nave_core::id::{LeaseId, RequestId};
 use serde_json::json;
@@ -18,11 +18,12 @@ use time::OffsetDateTime;
 
 use super::auth::Identity;
 use super::channel::Channel;
+use super::description::Description;
 use super::logins::Logins;
 use super::message::Failure;
 use crate::hub::gate::Exporter;
-use crate::hub::places::{Description, Place};
-use crate::hub::reserve::{self, Reserved};
+use crate::hub::places::{self, Place, Reach};
+use crate::hub::reserve::{self, Reserved, Terms};
 use crate::hub::{Boards, READ, REGISTER, RESERVE};
 
 /// How long a client may take to bring its token.
@@ -228,9 +229,13 @@ impl Session {
             return Err(Failure::raised("Place already registered"));
         }
         let name = description.name.clone();
-        let whence = (self.id, self.address);
+        let description = places::Description {
+            name: description.name,
+            parts: description.parts,
+            reach: Reach { node: None, legacy: Some((self.address, description.port)) },
+        };
         let exporter = Remote(channel);
-        let place = reserve::register(&op, &self.hub, &self.boards, whence, description, exporter);
+        let place = reserve::register(&op, &self.hub, &self.boards, self.id, description, exporter);
         let place = place
             .map_err(|error| failed(&error))?
             .ok_or_else(|| Failure::raised(format!("Place with name \"{name}\" already registered")))?;
@@ -241,7 +246,11 @@ impl Session {
 
     pub(super) async fn reserve(&self, candidates: &[u64]) -> Result<Reserved, Failure> {
         let op = self.op();
-        let reserved = reserve::reserve(&op, &self.hub, &self.boards, self.seat(), candidates);
+        let terms = Terms { seat: Some(self.seat()), expires_in: None, waits: true };
+        let mut places = self.boards.places().asked_for(candidates.iter().copied());
+        // What only streams lead to is not for agents that speak this protocol.
+        places.retain(|place| place.reach.legacy.is_some());
+        let reserved = reserve::reserve(&op, &self.hub, &self.boards, terms, places);
         reserved.await.map_err(|error| match error {
             reserve::ReserveError::Failed(error) => failed(&error),
             other => Failure::raised(other.to_string()),
@@ -303,9 +312,10 @@ fn failed(error: &Error) -> Failure {
 struct Remote(Channel);
 
 impl Exporter for Remote {
-    fn allow(&self, addresses: Vec<IpAddr>) -> BoxFuture<'static, Result<(), String>> {
+    fn allow(&self, held: Option<Lease>) -> BoxFuture<'static, Result<(), String>> {
         let channel = self.0.clone();
-        let addresses: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+        let address = held.and_then(|lease| lease.address);
+        let addresses: Vec<String> = address.iter().map(IpAddr::to_string).collect();
         async move {
             let called = channel.call("set_allowed_ips", json!([addresses])).await;
             called.map(drop).map_err(|error| error.to_string())

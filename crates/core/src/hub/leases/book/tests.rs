@@ -24,7 +24,7 @@ fn asker(seat: u64) -> (Asker, Answered) {
     };
     let (answer, answered) = oneshot::channel();
     let holder = Holder::of(&op);
-    (Asker { op, holder, seat: Seat(seat), expires_in: None, answer }, answered)
+    (Asker { op, holder, seat: Some(Seat(seat)), expires_in: None, waits: true, answer }, answered)
 }
 
 #[derive(Clone, Debug)]
@@ -129,7 +129,7 @@ impl World {
                 self.durable.insert(resource.clone(), lease.clone());
             }
         }
-        let seat = asker.as_ref().map(|asker| asker.seat);
+        let seat = asker.as_ref().and_then(|asker| asker.seat);
         let found = self.durable.get(&resource).cloned();
         let gone = asker.as_ref().is_some_and(|asker| asker.answer.is_closed());
         let next = self.book.settle(&resource, found, seat, NOW).1;
@@ -221,7 +221,7 @@ proptest! {
         for at in order {
             let id = world.durable[NAMES[at]].id;
             let Taken::Now(step) = world.book.end(id, EndReason::Returned, NOW) else { break };
-            let got = step.begins.as_ref().map(|(_, asker)| asker.seat);
+            let got = step.begins.as_ref().and_then(|(_, asker)| asker.seat);
             let first = queue.iter().position(|(_, acceptable)| acceptable.contains(&at));
             let expected = first.map(|at| Seat(queue.remove(at).0));
             prop_assert_eq!(got, expected);
@@ -242,10 +242,10 @@ fn whoever_comes_back_gets_what_it_had() {
     let (first, _answered) = asker(1);
     let Asked::Step(step) = book.ask(&names, first, NOW, |_| 0) else { panic!("a is free") };
     let (lease, asker_of) = step.begins.unwrap();
-    book.settle("a", Some(lease.clone()), Some(asker_of.seat), NOW);
+    book.settle("a", Some(lease.clone()), asker_of.seat, NOW);
     assert_eq!(book.leave(Seat(1), NOW), [lease.id]);
     let (mut back, _answered) = asker(1);
-    back.seat = Seat(9);
+    back.seat = Some(Seat(9));
     let Asked::Again(again) = book.ask(&names, back, NOW, |_| 0) else { panic!("it is its own") };
     assert_eq!(again.0.id, lease.id);
     assert_eq!(book.held()[0].seat, Some(Seat(9)));
@@ -262,7 +262,7 @@ fn what_is_over_is_due() {
     asker.expires_in = Some(Duration::from_hours(2));
     let Asked::Step(step) = book.ask(&["a".to_owned()], asker, NOW, |_| 0) else { panic!("a is free") };
     let (lease, asker) = step.begins.unwrap();
-    book.settle("a", Some(lease.clone()), Some(asker.seat), NOW);
+    book.settle("a", Some(lease.clone()), asker.seat, NOW);
     let due = |book: &Book, after: u64| book.due(grace, NOW + Duration::from_secs(after));
     assert_eq!(due(&book, 7199), []);
     assert_eq!(due(&book, 7200), [(lease.id, EndReason::Expired)]);

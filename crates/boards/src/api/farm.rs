@@ -1,0 +1,172 @@
+//! The farm as the native API tells of it: places, who has them, who waits.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{Part, WantedPart};
+
+/// A place of the farm.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct FarmPlace {
+    /// Its name.
+    pub name: String,
+    /// What it consists of; empty while it is away.
+    pub parts: Vec<Part>,
+    /// Whether its exporter is connected. A place that somebody has stays in the list while it is away.
+    pub here: bool,
+    /// The node that offers it; none for an exporter of not-my-board.
+    pub node: Option<String>,
+    /// Where agents of not-my-board reach it, as `HOST:PORT`; none where only nodes of this hub do.
+    pub address: Option<String>,
+    /// How unique it is, from 0 to 1: the higher, the longer it is kept free for those who can use nothing else.
+    pub uniqueness: f64,
+    /// Why nobody is given it, if it is out of service.
+    pub maintenance: Option<Maintenance>,
+    /// Who has it.
+    pub reservation: Option<Reservation>,
+    /// How many wait for it, or for others as well.
+    pub waiting: usize,
+}
+
+/// One place and its history.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct PlaceDetail {
+    /// The place.
+    pub place: FarmPlace,
+    /// Who had it, the last one first; 100 at the most.
+    pub past: Vec<PastReservation>,
+}
+
+/// Why a place is out of service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct Maintenance {
+    /// The reason.
+    pub reason: String,
+    /// Who said so.
+    pub by: String,
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+}
+
+/// Who has a place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct Reservation {
+    /// Its id.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
+    pub id: String,
+    /// The place.
+    pub place: String,
+    /// Who has it.
+    pub holder: String,
+    /// Whether that is whoever asks.
+    pub mine: bool,
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+    /// Until when at the most.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub until: Option<OffsetDateTime>,
+    /// Whether its holder's connection is gone. It then ends after the farm's grace, unless the holder comes back.
+    pub left_behind: bool,
+}
+
+/// A reservation that has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct PastReservation {
+    /// Who had the place.
+    pub holder: String,
+    /// From when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+    /// Until when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub until: OffsetDateTime,
+    /// Why it ended: `returned`, `revoked`, `expired`, `holder_gone`, `resource_gone`, `not_taken`.
+    pub reason: String,
+}
+
+/// Somebody who waits for a place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct Waiter {
+    /// How many are before it in the queue, and it: the first is 1.
+    pub position: usize,
+    /// Who waits.
+    pub holder: String,
+    /// Whether that is whoever asks.
+    pub mine: bool,
+    /// The places of which any one would do.
+    pub places: Vec<String>,
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+    /// When one of them is free at the latest, if every holder in between uses its time up and nobody else comes.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub expected: Option<OffsetDateTime>,
+}
+
+/// What is to be reserved: one of several places, or one that has the right parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ReserveRequest {
+    /// Any one of these; without them, any place.
+    #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(max_items = 10_000))]
+    pub places: Vec<String>,
+    /// It must have these parts, each by a part of its own.
+    #[serde(default)]
+    pub parts: Vec<WantedPart>,
+    /// For how long at the most, in seconds.
+    #[serde(default = "ten_hours")]
+    #[cfg_attr(feature = "hub", schema(minimum = 1, maximum = 31_536_000))]
+    pub seconds: u64,
+    /// How long to wait for one that others have, in seconds.
+    #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(maximum = 86_400))]
+    pub wait: u64,
+}
+
+/// What not-my-board's agents have as their default.
+fn ten_hours() -> u64 {
+    36_000
+}
+
+/// Changes until when a place is reserved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ReservationChange {
+    /// For how many seconds from now.
+    #[cfg_attr(feature = "hub", schema(minimum = 1, maximum = 31_536_000))]
+    pub seconds: u64,
+}
+
+/// Hands a reservation over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct HandOver {
+    /// A person's address, or a node's name.
+    #[cfg_attr(feature = "hub", schema(pattern = "^[^\\x00]+$"))]
+    pub to: String,
+}
+
+/// Takes a place out of service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SetMaintenance {
+    /// Why, for those who want it.
+    #[cfg_attr(
+        feature = "hub",
+        schema(max_length = 500, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$")
+    )]
+    pub reason: String,
+}

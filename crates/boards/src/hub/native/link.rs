@@ -1,0 +1,284 @@
+//! The link of a Nave exporter: the places that it offers, and what it is told of who has them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use nave_core::hub::context::Hub;
+use nave_core::hub::edge::{self, Connection};
+use nave_core::hub::error::{Error, Result};
+use nave_core::hub::leases::Lease;
+use nave_core::hub::nodes::{self, link::websocket_answer};
+use nave_core::hub::op::{Actor, Op, Person, Via};
+use nave_core::id::NodeId;
+use nave_link::pipe::Prefixed;
+use nave_link::rpc::{Handler, Limits, Method as _, Peer, RpcError, code, websocket_config};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use crate::hub::gate::Exporter;
+use crate::hub::places::{Description, Place, Reach};
+use crate::hub::{Boards, reserve};
+use crate::link::{HeldLease, PlaceHeld, PlaceOffer, PlaceWithdraw};
+
+/// The most places that one exporter offers.
+const MOST_PLACES: usize = 1_000;
+/// The most parts that a place has, and words and interfaces that a part has.
+const MOST_PARTS: usize = 100;
+/// The longest name, in characters.
+const LONGEST_NAME: usize = 100;
+/// How long an exporter may take to let a holder in.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The links that stand, by node.
+#[derive(Default)]
+pub(in crate::hub) struct Links(Mutex<HashMap<NodeId, Vec<Peer>>>);
+
+impl Links {
+    fn all(&self) -> MutexGuard<'_, HashMap<NodeId, Vec<Peer>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends those of a node that is a member no longer.
+    pub(in crate::hub) fn end(&self, node: NodeId) {
+        for peer in self.all().remove(&node).unwrap_or_default() {
+            peer.close("this node was revoked");
+        }
+    }
+}
+
+/// Takes an exporter in.
+pub(super) async fn open(
+    boards: Boards,
+    State(hub): State<Arc<Hub>>,
+    op: Op,
+    connection: Option<Extension<Connection>>,
+    mut request: Request,
+) -> Result<Response> {
+    let (Actor::Node { id, .. } | Actor::Person(Person { via: Via::Device(id), .. })) = op.actor else {
+        return Err(Error::Forbidden(
+            "places are offered by nodes: `nave board export` runs on a machine that has joined".to_owned(),
+        ));
+    };
+    let mut reader = hub.store.read().await?;
+    let name = nodes::name_of(&mut reader, id).await?.unwrap_or_default();
+    drop(reader);
+    let answer = websocket_answer(request.headers())?;
+    let stop = connection.map(|Extension(connection)| connection.shutdown.soft().clone()).unwrap_or_default();
+    let upgrade = hyper::upgrade::on(&mut request);
+    let tasks = hub.tasks.clone();
+    tasks.spawn(async move {
+        let Ok(upgraded) = upgrade.await else { return };
+        let Ok((io, early)) = edge::upgraded(upgraded) else { return };
+        let io = Prefixed::new(early, io);
+        let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket_config())).await;
+        let limits = Limits { heartbeat: None, lost_after: hub.settings.lost_after };
+        let link = Arc::new(Link {
+            boards: boards.clone(),
+            hub: Arc::clone(&hub),
+            op,
+            node: (id, name),
+            peer: OnceLock::new(),
+            places: Mutex::default(),
+        });
+        let peer = Peer::start(socket, Arc::new(Answers(Arc::downgrade(&link))), limits);
+        let _ = link.peer.set(peer.clone());
+        boards.0.links.all().entry(id).or_default().push(peer.clone());
+        // Revoked between the request and this moment: nobody has put it out yet.
+        if nodes::renewed(&link.op, &hub).await.is_err() {
+            boards.0.links.end(id);
+        }
+        tokio::select! {
+            _ = peer.closed() => {}
+            () = stop.cancelled() => {
+                peer.close("the hub is stopping");
+                peer.closed().await;
+            }
+        }
+        link.end(&peer);
+    });
+    Ok(answer.map(|()| Body::empty()))
+}
+
+struct Link {
+    boards: Boards,
+    hub: Arc<Hub>,
+    op: Op,
+    node: (NodeId, String),
+    peer: OnceLock<Peer>,
+    places: Mutex<HashMap<String, Arc<Place>>>,
+}
+
+impl Link {
+    fn places(&self) -> MutexGuard<'_, HashMap<String, Arc<Place>>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn offer(&self, offer: PlaceOffer) -> Result<()> {
+        let op = nodes::renewed(&self.op, &self.hub).await?;
+        check(&offer)?;
+        let peer = self.peer.get().cloned().ok_or_else(|| Error::internal("a link without its peer"))?;
+        // What this very node has put there gives way: it was restarted, or describes the place anew.
+        if let Some(older) = self.boards.places().by_name(&offer.name)
+            && older.reach.node.as_ref().is_some_and(|(id, _)| *id == self.node.0)
+        {
+            self.places().remove(&offer.name);
+            reserve::withdraw(&op, &self.hub, &self.boards, &older)?;
+        }
+        if self.places().len() >= MOST_PLACES {
+            return Err(Error::Conflict(format!("an exporter offers {MOST_PLACES} places at the most")));
+        }
+        let legacy = offer.legacy_port.and_then(|port| Some((op.source?, u64::from(port))));
+        let description = Description {
+            name: offer.name.clone(),
+            parts: offer.parts,
+            reach: Reach { node: Some(self.node.clone()), legacy },
+        };
+        let exporter =
+            Remote { peer, hub: Arc::downgrade(&self.hub), node: self.node.0, place: offer.name.clone() };
+        let id = self.boards.next_connection();
+        let place = reserve::register(&op, &self.hub, &self.boards, id, description, exporter)?;
+        let place = place.ok_or_else(|| {
+            Error::Conflict(format!("another exporter offers a place named {:?}: give it another name", offer.name))
+        })?;
+        tracing::info!(place = offer.name, node = self.node.1, "a place is there");
+        self.places().insert(offer.name, place);
+        Ok(())
+    }
+
+    fn withdraw(&self, name: &str) -> Result<()> {
+        let place = self.places().remove(name).ok_or_else(|| Error::not_found("place", name))?;
+        tracing::info!(place = name, node = self.node.1, "a place is gone");
+        reserve::withdraw(&self.hub.op("boards.withdraw"), &self.hub, &self.boards, &place)
+    }
+
+    fn end(&self, peer: &Peer) {
+        {
+            let mut links = self.boards.0.links.all();
+            if let Some(here) = links.get_mut(&self.node.0) {
+                here.retain(|known| !known.is(peer));
+                if here.is_empty() {
+                    links.remove(&self.node.0);
+                }
+            }
+        }
+        let names: Vec<String> = self.places().keys().cloned().collect();
+        for name in names {
+            if let Err(error) = self.withdraw(&name) {
+                tracing::error!(place = name, %error, "a place cannot be withdrawn");
+            }
+        }
+    }
+}
+
+/// What an exporter says must fit into a page and a database.
+fn check(offer: &PlaceOffer) -> Result<()> {
+    let name = |field: &str, text: &str| {
+        if text.is_empty() || text.chars().count() > LONGEST_NAME || text.contains(char::is_control) {
+            return Err(Error::invalid(
+                field.to_owned(),
+                format!("must be 1 to {LONGEST_NAME} characters, none of them a control character"),
+            ));
+        }
+        Ok(())
+    };
+    name("name", &offer.name)?;
+    let many = |field: &str, count: usize| {
+        if count > MOST_PARTS {
+            return Err(Error::invalid(field.to_owned(), format!("there may be {MOST_PARTS} at the most")));
+        }
+        Ok(())
+    };
+    many("parts", offer.parts.len())?;
+    for (at, part) in offer.parts.iter().enumerate() {
+        many(&format!("parts[{at}]"), part.compatible.len().max(part.usb.len()).max(part.tcp.len()))?;
+        for word in part.compatible.iter().chain(part.usb.keys()).chain(part.tcp.keys()) {
+            name(&format!("parts[{at}]"), word)?;
+        }
+        for (interface, tcp) in &part.tcp {
+            if crate::link::target(&tcp.host, tcp.port).is_none() {
+                let problem = format!("{}:{} is no host and port", tcp.host, tcp.port);
+                return Err(Error::invalid(format!("parts[{at}].tcp.{interface}"), problem));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Answers what the exporter asks, as long as its link stands.
+struct Answers(Weak<Link>);
+
+impl Handler for Answers {
+    fn call(
+        &self,
+        method: String,
+        params: Box<RawValue>,
+    ) -> BoxFuture<'static, std::result::Result<Box<RawValue>, RpcError>> {
+        let link = self.0.upgrade();
+        async move {
+            let link = link.ok_or_else(|| RpcError::new(code::INTERNAL, "this link has ended"))?;
+            let done = match method.as_str() {
+                PlaceOffer::NAME => link.offer(read(&params)?).await,
+                PlaceWithdraw::NAME => link.withdraw(&read::<PlaceWithdraw>(&params)?.name),
+                _ => return Err(RpcError::unknown_method(&method)),
+            };
+            done.map_err(|error| RpcError::refused(error.code(), error.message()))?;
+            serde_json::value::to_raw_value(&()).map_err(|error| RpcError::new(code::INTERNAL, error.to_string()))
+        }
+        .boxed()
+    }
+
+    fn notice(&self, method: &str, _: &RawValue) {
+        tracing::debug!(method, "an exporter sent a notice that is not understood");
+    }
+}
+
+fn read<T: DeserializeOwned>(params: &RawValue) -> std::result::Result<T, RpcError> {
+    serde_json::from_str(params.get()).map_err(|error| RpcError::new(code::INVALID_PARAMS, error.to_string()))
+}
+
+/// The exporter at the other end, for one of its places.
+struct Remote {
+    peer: Peer,
+    /// Not kept alive: the gate that tells the exporter is the hub's.
+    hub: Weak<Hub>,
+    node: NodeId,
+    place: String,
+}
+
+impl Exporter for Remote {
+    fn allow(&self, held: Option<Lease>) -> BoxFuture<'static, std::result::Result<(), String>> {
+        let (peer, hub, node) = (self.peer.clone(), self.hub.clone(), self.node);
+        let held = PlaceHeld { place: self.place.clone(), lease: held.map(told) };
+        async move {
+            // Whoever had it has it no longer: its streams end whether or not the exporter answers.
+            if let Some(hub) = hub.upgrade()
+                && let Err(error) = hub.streams.recheck_to(&hub, node).await
+            {
+                tracing::warn!(%error, "streams to a place cannot be looked at again");
+            }
+            peer.call(&held, PATIENCE).await.map_err(|error| error.to_string())
+        }
+        .boxed()
+    }
+}
+
+fn told(lease: Lease) -> HeldLease {
+    // Others come by streams, wherever they are.
+    let is_legacy = lease.holder.kind == "client";
+    HeldLease {
+        id: lease.id.to_string(),
+        epoch: lease.epoch,
+        holder: lease.holder.name,
+        addresses: lease.address.filter(|_| is_legacy).into_iter().collect(),
+        until: lease.expires_at,
+    }
+}

@@ -1,0 +1,128 @@
+//! Reserving for people and programs that come by the API: they name places, or say what a place must have, and hold it
+//! without a connection until it is returned or its time is over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nave_core::hub::access;
+use nave_core::hub::context::Hub;
+use nave_core::hub::error::{Error, Result};
+use nave_core::hub::leases::{self, Lease};
+use nave_core::hub::op::Op;
+use nave_core::id::LeaseId;
+
+use super::places::Place;
+use super::reserve::{self, ReserveError, Terms};
+use super::{Boards, RESERVE, farm};
+use crate::api::{HandOver, Reservation, ReservationChange, ReserveRequest, assign};
+
+/// The longest that a place is reserved at a time: a year.
+const LONGEST: u64 = 31_536_000;
+/// The longest that somebody waits in one request: a day.
+const LONGEST_WAIT: u64 = 86_400;
+
+/// Reserves one place, waiting for it as long as the request says.
+pub async fn reserve(
+    op: &Op,
+    hub: &Arc<Hub>,
+    boards: &Boards,
+    request: ReserveRequest,
+) -> Result<Reservation> {
+    access::require(op, RESERVE)?;
+    let time = within("seconds", request.seconds, 1, LONGEST)?;
+    let wait = within("wait", request.wait, 0, LONGEST_WAIT)?;
+    let candidates = candidates(boards, &request)?;
+    let names: Vec<String> = candidates.iter().map(|place| place.name.clone()).collect();
+    let terms = Terms { seat: None, expires_in: Some(time), waits: !wait.is_zero() };
+    let reserving = reserve::reserve(op, hub, boards, terms, candidates);
+    let reserved = if terms.waits {
+        tokio::time::timeout(wait, reserving).await.unwrap_or(Err(ReserveError::Taken))
+    } else {
+        reserving.await
+    };
+    match reserved {
+        Ok(reserved) => Ok(told(op, reserved.granted.keep())),
+        Err(ReserveError::Failed(error)) => Err(error),
+        Err(ReserveError::Taken) => Err(Error::Conflict(taken(op, hub, boards, &names))),
+        Err(other) => Err(Error::Conflict(other.to_string())),
+    }
+}
+
+/// Returns a place, or takes it away from whoever has it.
+pub async fn give_back(op: &Op, hub: &Arc<Hub>, boards: &Boards, id: &str) -> Result<()> {
+    access::require_somebody(op)?;
+    let (id, held) = find(hub, id)?;
+    reserve::end(op, hub, boards, &held.resource, id).await
+}
+
+/// Says anew until when a place is reserved.
+pub async fn extend(op: &Op, hub: &Arc<Hub>, id: &str, change: ReservationChange) -> Result<Reservation> {
+    access::require_somebody(op)?;
+    let time = within("seconds", change.seconds, 1, LONGEST)?;
+    let (lease, _) = find(hub, id)?;
+    let until = op.clock.now() + time;
+    let extended = Boards::pool(hub)?.extend(op, hub, lease, Some(until)).await?;
+    extended.map(|lease| told(op, lease)).ok_or_else(|| Error::not_found("reservation", id))
+}
+
+/// Hands a reservation over to somebody else, who holds it without a connection then.
+pub async fn hand_over(op: &Op, hub: &Arc<Hub>, id: &str, to: HandOver) -> Result<Reservation> {
+    access::require_somebody(op)?;
+    let (lease, _) = find(hub, id)?;
+    let heir = leases::find_heir(op, hub, &to.to).await?;
+    let handed = Boards::pool(hub)?.hand_over(op, hub, lease, heir).await?;
+    handed.map(|lease| told(op, lease)).ok_or_else(|| Error::not_found("reservation", id))
+}
+
+fn within(field: &'static str, seconds: u64, least: u64, most: u64) -> Result<Duration> {
+    if (least..=most).contains(&seconds) {
+        return Ok(Duration::from_secs(seconds));
+    }
+    Err(Error::invalid(field, format!("must be from {least} to {most} seconds")))
+}
+
+/// The places that would do.
+fn candidates(boards: &Boards, request: &ReserveRequest) -> Result<Vec<Arc<Place>>> {
+    let named = |place: &Place| request.places.is_empty() || request.places.contains(&place.name);
+    let fits = |place: &Place| request.parts.is_empty() || assign(&request.parts, &place.parts).is_some();
+    let candidates = boards.places().wished_for(|place| named(place) && fits(place));
+    if !candidates.is_empty() {
+        return Ok(candidates);
+    }
+    match request.places.as_slice() {
+        [one] if boards.places().by_name(one).is_none() => Err(Error::not_found("place", one.clone())),
+        [] if request.parts.is_empty() => Err(Error::Conflict(
+            "there is no place in the farm: `nave board export` puts one there".to_owned(),
+        )),
+        [] => Err(Error::Conflict("no place in the farm has these parts: `nave board list` shows what there is".to_owned())),
+        _ => Err(Error::Conflict("none of these places is there and has what is wanted".to_owned())),
+    }
+}
+
+/// Why nothing was free, for whoever wanted it.
+fn taken(op: &Op, hub: &Hub, boards: &Boards, names: &[String]) -> String {
+    let farm = farm::list(op, hub, boards).unwrap_or_default();
+    let told = farm.iter().filter(|place| names.contains(&place.name)).take(3).map(|place| {
+        match (&place.maintenance, &place.reservation) {
+            (Some(closed), _) => format!("{} is out of service ({})", place.name, closed.reason),
+            (None, Some(held)) => format!("{} has {}", held.holder, place.name),
+            (None, None) => format!("{} is being given to somebody", place.name),
+        }
+    });
+    let told: Vec<String> = told.collect();
+    let more = names.len().saturating_sub(told.len());
+    let more = if more == 0 { String::new() } else { format!(", and {more} more are taken") };
+    format!("no place that would do became free: {}{more}", told.join(", "))
+}
+
+fn find(hub: &Hub, id: &str) -> Result<(LeaseId, Lease)> {
+    let held = Boards::pool(hub)?.held();
+    // A place has one reservation at the most: its name will do as well.
+    let held = held.into_iter().find(|held| held.lease.id.to_string() == id || held.lease.resource == id);
+    let lease = held.ok_or_else(|| Error::not_found("reservation", id))?.lease;
+    Ok((lease.id, lease))
+}
+
+fn told(op: &Op, lease: Lease) -> Reservation {
+    farm::reservation(op, &leases::Held::standing(lease))
+}
