@@ -6,3 +6,7 @@ pub mod api;
 pub mod hub;
 pub mod link;
 pub mod matching;
+#[cfg(feature = "node")]
+pub mod node;
+#[cfg(any(feature = "hub", feature = "node"))]
+mod not_my_board;

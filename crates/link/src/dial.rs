@@ -231,11 +231,7 @@ pub async fn stream(known: &Known, ticket: &str) -> Result<RelayedStream, DialEr
         driver.abort();
         return Err(DialError::Intercepted { url: url.clone() });
     }
-    let upgraded = hyper::upgrade::on(response).await.map_err(|error| not_a_hub(error.to_string()))?;
-    let parts = upgraded
-        .downcast::<TokioIo<TlsStream<TcpStream>>>()
-        .map_err(|_| not_a_hub("the connection changed its type".to_owned()))?;
-    Ok(Prefixed::new(parts.read_buf, parts.io.into_inner()))
+    upgraded(response).await.map_err(not_a_hub)
 }
 
 /// What a first meeting with a hub tells: no secret was shown yet.
@@ -316,7 +312,7 @@ pub async fn api(known: &Known) -> Result<ApiConnection, DialError> {
     let (mut sender, driver) = http1::handshake(TokioIo::new(io))
         .await
         .map_err(|error| DialError::NotAHub { url: known.url.clone(), problem: error.to_string() })?;
-    tokio::spawn(driver);
+    tokio::spawn(driver.with_upgrades());
     if hub_of(&mut sender, &known.url, &connection.node, exporter).await? != known.hub {
         return Err(DialError::OtherHub { url: known.url.clone() });
     }
@@ -345,6 +341,37 @@ impl ApiConnection {
         self.sender.ready().await.map_err(|error| not_a_hub(error.to_string()))?;
         self.sender.send_request(request).await.map_err(|error| not_a_hub(error.to_string()))
     }
+}
+
+/// Opens a WebSocket at a path of the native API as this node, on a connection of its own, for [`crate::rpc::Peer`].
+pub async fn websocket(known: &Known, path: &str) -> Result<WebSocketStream<RelayedStream>, DialError> {
+    let url = &known.url;
+    let not_a_hub = |problem: String| DialError::NotAHub { url: url.clone(), problem };
+    let mut connection = api(known).await?;
+    let request = Request::get(path)
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_VERSION, "13")
+        .header(header::SEC_WEBSOCKET_KEY, tungstenite::handshake::client::generate_key())
+        .body(Full::default())
+        .map_err(|error| not_a_hub(error.to_string()))?;
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, connection.send(request)).await;
+    let response = answer.map_err(|_| DialError::Timeout { url: url.clone() })??;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let (status, body) = read_error(response).await;
+        return Err(refusal(status, &body));
+    }
+    let io = upgraded(response).await.map_err(not_a_hub)?;
+    Ok(WebSocketStream::from_raw_socket(io, tungstenite::protocol::Role::Client, Some(websocket_config())).await)
+}
+
+/// The bytes of a connection whose protocol was changed.
+async fn upgraded(response: Response<hyper::body::Incoming>) -> Result<RelayedStream, String> {
+    let upgraded = hyper::upgrade::on(response).await.map_err(|error| error.to_string())?;
+    let parts = upgraded
+        .downcast::<TokioIo<TlsStream<TcpStream>>>()
+        .map_err(|_| "the connection changed its type".to_owned())?;
+    Ok(Prefixed::new(parts.read_buf, parts.io.into_inner()))
 }
 
 async fn read_error(response: Response<hyper::body::Incoming>) -> (StatusCode, Bytes) {

@@ -61,6 +61,8 @@ pub struct Reservation {
     pub id: String,
     /// The place.
     pub place: String,
+    /// What its holder calls it; may be empty.
+    pub name: String,
     /// Who has it.
     pub holder: String,
     /// Whether that is whoever asks.
@@ -123,6 +125,10 @@ pub struct ReserveRequest {
     /// It must have these parts, each by a part of its own.
     #[serde(default)]
     pub parts: Vec<WantedPart>,
+    /// What the reservation will be called, by which its holder can name it from then on.
+    #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(max_length = 100, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"))]
+    pub name: String,
     /// For how long at the most, in seconds.
     #[serde(default = "ten_hours")]
     #[cfg_attr(feature = "hub", schema(minimum = 1, maximum = 31_536_000))]

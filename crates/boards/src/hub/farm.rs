@@ -130,6 +130,7 @@ pub(super) fn reservation(op: &Op, held: &Held) -> Reservation {
     Reservation {
         id: held.lease.id.to_string(),
         place: held.lease.resource.clone(),
+        name: held.lease.label.clone(),
         holder: held.lease.holder.name.clone(),
         mine: held.lease.holder.is(&Holder::of(op)),
         since: held.lease.granted_at,

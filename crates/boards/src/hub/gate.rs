@@ -14,6 +14,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) trait Exporter: Send + Sync + 'static {
     /// Lets in this holder and nobody else; the error is the exporter's own words.
     fn allow(&self, held: Option<Lease>) -> BoxFuture<'static, Result<(), String>>;
+
+    /// Whether it lets nobody in as long as it is told nothing. Others keep what they were told on an earlier connection.
+    fn begins_closed(&self) -> bool;
 }
 
 /// What came of the newest change that the exporter answered to.
@@ -91,7 +94,7 @@ impl Gate {
 
 async fn keep(mut telling: Telling, exporter: impl Exporter, kept: watch::Sender<Kept>) {
     let told = telling.borrow_and_update().clone();
-    if told.held.is_some() {
+    if told.held.is_some() || !exporter.begins_closed() {
         tell(&told, &exporter, &kept).await;
     } else {
         kept.send_replace(Kept { number: told.number, ..Kept::default() });

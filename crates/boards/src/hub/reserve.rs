@@ -52,10 +52,12 @@ impl From<LeaseError> for ReserveError {
 }
 
 /// On what terms somebody wants a place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Terms {
     /// The connection that the lease is bound to, if it is to end with one.
     pub(super) seat: Option<Seat>,
+    /// What whoever asks will call it; may be empty.
+    pub(super) label: String,
     /// For how long at the most.
     pub(super) expires_in: Option<Duration>,
     /// Whether to wait while others have it.
@@ -115,7 +117,13 @@ pub(super) async fn reserve(
     }
     loop {
         let acceptable = left.iter().map(|place| place.name.clone()).collect();
-        let wanted = Wanted { acceptable, seat: terms.seat, expires_in: terms.expires_in, waits: terms.waits };
+        let wanted = Wanted {
+            acceptable,
+            seat: terms.seat,
+            label: terms.label.clone(),
+            expires_in: terms.expires_in,
+            waits: terms.waits,
+        };
         let granted = pool.acquire(op, hub, wanted, |free| choose(hub, boards, &left, free)).await?;
         let at = left.iter().position(|place| place.name == granted.lease().resource);
         let place = left.remove(at.ok_or_else(|| Error::internal("a place was given that nobody wants"))?);

@@ -7,9 +7,8 @@ use std::time::Duration;
 use nave_core::hub::access;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
-use nave_core::hub::leases::{self, Lease};
+use nave_core::hub::leases::{self, Holder, Lease};
 use nave_core::hub::op::Op;
-use nave_core::id::LeaseId;
 
 use super::places::Place;
 use super::reserve::{self, ReserveError, Terms};
@@ -33,12 +32,13 @@ pub async fn reserve(
     let wait = within("wait", request.wait, 0, LONGEST_WAIT)?;
     let candidates = candidates(boards, &request)?;
     let names: Vec<String> = candidates.iter().map(|place| place.name.clone()).collect();
-    let terms = Terms { seat: None, expires_in: Some(time), waits: !wait.is_zero() };
+    let label = label(op, hub, &request.name)?;
+    let terms = Terms { seat: None, label, expires_in: Some(time), waits: !wait.is_zero() };
     let reserving = reserve::reserve(op, hub, boards, terms, candidates);
-    let reserved = if terms.waits {
-        tokio::time::timeout(wait, reserving).await.unwrap_or(Err(ReserveError::Taken))
-    } else {
+    let reserved = if wait.is_zero() {
         reserving.await
+    } else {
+        tokio::time::timeout(wait, reserving).await.unwrap_or(Err(ReserveError::Taken))
     };
     match reserved {
         Ok(reserved) => Ok(told(op, reserved.granted.keep())),
@@ -51,15 +51,15 @@ pub async fn reserve(
 /// Returns a place, or takes it away from whoever has it.
 pub async fn give_back(op: &Op, hub: &Arc<Hub>, boards: &Boards, id: &str) -> Result<()> {
     access::require_somebody(op)?;
-    let (id, held) = find(hub, id)?;
-    reserve::end(op, hub, boards, &held.resource, id).await
+    let lease = find(op, hub, id)?;
+    reserve::end(op, hub, boards, &lease.resource, lease.id).await
 }
 
 /// Says anew until when a place is reserved.
 pub async fn extend(op: &Op, hub: &Arc<Hub>, id: &str, change: ReservationChange) -> Result<Reservation> {
     access::require_somebody(op)?;
     let time = within("seconds", change.seconds, 1, LONGEST)?;
-    let (lease, _) = find(hub, id)?;
+    let lease = find(op, hub, id)?.id;
     let until = op.clock.now() + time;
     let extended = Boards::pool(hub)?.extend(op, hub, lease, Some(until)).await?;
     extended.map(|lease| told(op, lease)).ok_or_else(|| Error::not_found("reservation", id))
@@ -68,7 +68,7 @@ pub async fn extend(op: &Op, hub: &Arc<Hub>, id: &str, change: ReservationChange
 /// Hands a reservation over to somebody else, who holds it without a connection then.
 pub async fn hand_over(op: &Op, hub: &Arc<Hub>, id: &str, to: HandOver) -> Result<Reservation> {
     access::require_somebody(op)?;
-    let (lease, _) = find(hub, id)?;
+    let lease = find(op, hub, id)?.id;
     let heir = leases::find_heir(op, hub, &to.to).await?;
     let handed = Boards::pool(hub)?.hand_over(op, hub, lease, heir).await?;
     handed.map(|lease| told(op, lease)).ok_or_else(|| Error::not_found("reservation", id))
@@ -115,12 +115,33 @@ fn taken(op: &Op, hub: &Hub, boards: &Boards, names: &[String]) -> String {
     format!("no place that would do became free: {}{more}", told.join(", "))
 }
 
-fn find(hub: &Hub, id: &str) -> Result<(LeaseId, Lease)> {
+/// What a reservation is called: whoever asks has no other one of that name.
+fn label(op: &Op, hub: &Hub, text: &str) -> Result<String> {
+    if text.chars().count() > 100 || text.contains(char::is_control) {
+        return Err(Error::invalid("name", "must be at most 100 characters, none of them a control character"));
+    }
+    if !text.is_empty() && own(op, hub)?.any(|lease| lease.label == text) {
+        return Err(Error::Conflict(format!("a place named {text:?} is reserved for you already: return it first, or name this one otherwise")));
+    }
+    Ok(text.to_owned())
+}
+
+/// What whoever asks has.
+fn own(op: &Op, hub: &Hub) -> Result<impl Iterator<Item = Lease>> {
+    let me = Holder::of(op);
+    let held = Boards::pool(hub)?.held().into_iter().map(|held| held.lease);
+    Ok(held.filter(move |lease| lease.holder.is(&me)))
+}
+
+/// The reservation that somebody means: their own by its name, else any by its id or by its place, which has one at the
+/// most.
+fn find(op: &Op, hub: &Hub, text: &str) -> Result<Lease> {
+    if let Some(own) = own(op, hub)?.find(|lease| lease.label == text) {
+        return Ok(own);
+    }
     let held = Boards::pool(hub)?.held();
-    // A place has one reservation at the most: its name will do as well.
-    let held = held.into_iter().find(|held| held.lease.id.to_string() == id || held.lease.resource == id);
-    let lease = held.ok_or_else(|| Error::not_found("reservation", id))?.lease;
-    Ok((lease.id, lease))
+    let held = held.into_iter().find(|held| held.lease.id.to_string() == text || held.lease.resource == text);
+    Ok(held.ok_or_else(|| Error::not_found("reservation", text))?.lease)
 }
 
 fn told(op: &Op, lease: Lease) -> Reservation {

@@ -29,9 +29,15 @@ pub const OPEN: &str = r#"
 
 /// A hub with a board fleet.
 pub async fn farm(settings: &str) -> anyhow::Result<TestHub> {
+    Ok(farm_and_fleet(settings).await?.0)
+}
+
+/// A hub with a board fleet, and the fleet.
+pub async fn farm_and_fleet(settings: &str) -> anyhow::Result<(TestHub, Boards)> {
     let config = BoardsConfig::read(&settings.parse()?)?;
-    TestHub::with(TestHubSetup { fleets: vec![Arc::new(Boards::new(config)?)], ..TestHubSetup::default() })
-        .await
+    let boards = Boards::new(config)?;
+    let setup = TestHubSetup { fleets: vec![Arc::new(boards.clone())], ..TestHubSetup::default() };
+    Ok((TestHub::with(setup).await?, boards))
 }
 
 async fn tls(hub: &TestHub) -> anyhow::Result<TlsStream<TcpStream>> {

@@ -5,6 +5,7 @@
 mod auth;
 mod client;
 mod door;
+mod native;
 mod probes;
 mod python;
 mod queue;

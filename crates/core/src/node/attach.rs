@@ -84,16 +84,13 @@ impl Attached {
     ///
     /// When the node cannot be run here, or whoever runs it does not take it.
     pub async fn lend(&self, targets: &[Target]) -> Result<(), RunError> {
-        let link = self.link().await?;
-        let via = self.via.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match via {
-            Some(Via::Own(runtime, _)) => {
+        match self.via().await? {
+            Via::Own(runtime, _) => {
                 runtime.offers().lend(socket::OWN, targets.to_vec());
                 Ok(())
             }
-            _ => {
-                let lend = Lend { targets: targets.to_vec() };
-                let lent = link.call(&lend, LEND_TIMEOUT).await;
+            Via::Socket(peer) => {
+                let lent = peer.call(&Lend { targets: targets.to_vec() }, LEND_TIMEOUT).await;
                 lent.map_err(|error| RunError::Lend(error.to_string()))
             }
         }
@@ -102,10 +99,9 @@ impl Attached {
     /// A peer on which requests reach the hub as this node's.
     pub async fn link(&self) -> Result<Peer, RunError> {
         loop {
-            let via = self.via.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            match via {
-                Some(Via::Socket(peer)) if !peer.is_closed() => return Ok(peer),
-                Some(Via::Own(runtime, ended)) if !ended.is_cancelled() => {
+            match self.via().await? {
+                Via::Socket(peer) => return Ok(peer),
+                Via::Own(runtime, ended) => {
                     let mut link = runtime.peer();
                     let stands = tokio::select! {
                         stands = link.wait_for(Option::is_some) => stands.ok().and_then(|peer| peer.clone()),
@@ -115,10 +111,20 @@ impl Attached {
                         return Ok(peer);
                     }
                 }
-                _ => {
-                    let via = self.find_a_way().await?;
-                    *self.via.lock().unwrap_or_else(PoisonError::into_inner) = Some(via);
-                }
+            }
+        }
+    }
+
+    /// The way that is in use, or another one if that ended.
+    async fn via(&self) -> Result<Via, RunError> {
+        let known = self.via.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(Via::Socket(peer)) if !peer.is_closed() => Ok(Via::Socket(peer)),
+            Some(Via::Own(runtime, ended)) if !ended.is_cancelled() => Ok(Via::Own(runtime, ended)),
+            _ => {
+                let via = self.find_a_way().await?;
+                *self.via.lock().unwrap_or_else(PoisonError::into_inner) = Some(via.clone());
+                Ok(via)
             }
         }
     }

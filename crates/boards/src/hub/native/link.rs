@@ -269,6 +269,10 @@ impl Exporter for Remote {
         }
         .boxed()
     }
+
+    fn begins_closed(&self) -> bool {
+        false
+    }
 }
 
 fn told(lease: Lease) -> HeldLease {

@@ -23,6 +23,7 @@ pub(super) struct Asker {
     pub(super) op: Op,
     pub(super) holder: Holder,
     pub(super) seat: Option<Seat>,
+    pub(super) label: String,
     pub(super) expires_in: Option<Duration>,
     pub(super) waits: bool,
     pub(super) answer: Answer,
@@ -213,6 +214,7 @@ impl Book {
         held.seat = Some(seat);
         held.lease.holder = asker.holder.clone();
         held.lease.address = asker.op.source;
+        held.lease.label.clone_from(&asker.label);
         let lease = held.lease.clone();
         Asked::Again(Box::new((lease, resource.tell(), asker)))
     }
@@ -231,6 +233,7 @@ impl Book {
             id: LeaseId::new(),
             resource: name.clone(),
             holder: asker.holder.clone(),
+            label: asker.label.clone(),
             address: asker.op.source,
             epoch: self.epoch,
             granted_at: now,

@@ -77,6 +77,8 @@ pub struct Lease {
     pub resource: String,
     /// Who has it.
     pub holder: Holder,
+    /// What its holder calls it; empty where that is nothing of its own.
+    pub label: String,
     /// Where the holder is.
     pub address: Option<IpAddr>,
     /// The pool's epoch under which it was given: a later one overrules it.
@@ -151,6 +153,8 @@ pub struct Wanted {
     pub acceptable: Vec<String>,
     /// The connection that the lease shall be bound to; without one it stands until it is returned or expires.
     pub seat: Option<Seat>,
+    /// What whoever asks will call the lease; may be empty.
+    pub label: String,
     /// For how long at the most.
     pub expires_in: Option<Duration>,
     /// Whether to wait in the queue while others have them.

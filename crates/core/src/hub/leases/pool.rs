@@ -90,6 +90,7 @@ impl Pool {
             op: op.clone(),
             holder: Holder::of(op),
             seat: wanted.seat,
+            label: wanted.label,
             expires_in: wanted.expires_in,
             waits: wanted.waits,
             answer,

@@ -39,7 +39,7 @@ pub(super) async fn is_epoch(act: &mut Act, pool: &str, epoch: i64) -> Result<bo
 /// The leases of a pool that are held.
 pub(super) async fn held(act: &mut Act, pool: &str) -> Result<Vec<Lease>> {
     let query = sqlx::query(
-        "SELECT id, resource, holder_kind, holder, holder_name, address, epoch, granted_at, expires_at, bound \
+        "SELECT id, resource, holder_kind, holder, holder_name, address, epoch, granted_at, expires_at, bound, label \
          FROM leases WHERE ended_at IS NULL AND pool = $1 ORDER BY id",
     );
     query.bind(pool).fetch_all(act.connection()).await?.iter().map(lease).collect()
@@ -48,7 +48,7 @@ pub(super) async fn held(act: &mut Act, pool: &str) -> Result<Vec<Lease>> {
 /// The lease on one resource, if it is held.
 pub(super) async fn held_on(act: &mut Act, pool: &str, resource: &str) -> Result<Option<Lease>> {
     let query = sqlx::query(
-        "SELECT id, resource, holder_kind, holder, holder_name, address, epoch, granted_at, expires_at, bound \
+        "SELECT id, resource, holder_kind, holder, holder_name, address, epoch, granted_at, expires_at, bound, label \
          FROM leases WHERE ended_at IS NULL AND pool = $1 AND resource = $2",
     );
     let row = query.bind(pool).bind(resource).fetch_optional(act.connection()).await?;
@@ -88,13 +88,14 @@ fn lease(row: &AnyRow) -> Result<Lease> {
         granted_at: from_millis(row.try_get(7)?),
         expires_at: expires_at.map(from_millis),
         bound: row.try_get::<i64, _>(9)? != 0,
+        label: row.try_get(10)?,
     })
 }
 
 pub(super) async fn insert(act: &mut Act, pool: &str, lease: &Lease) -> Result<()> {
     sqlx::query(
         "INSERT INTO leases (id, pool, resource, holder_kind, holder, holder_name, address, epoch, granted_at, \
-         expires_at, bound) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         expires_at, bound, label) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(lease.id.to_string())
     .bind(pool)
@@ -107,6 +108,7 @@ pub(super) async fn insert(act: &mut Act, pool: &str, lease: &Lease) -> Result<(
     .bind(to_millis(lease.granted_at))
     .bind(lease.expires_at.map(to_millis))
     .bind(i64::from(lease.bound))
+    .bind(&lease.label)
     .execute(act.connection())
     .await?;
     Ok(())

@@ -17,14 +17,14 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::auth::Identity;
-use super::channel::Channel;
 use super::description::Description;
 use super::logins::Logins;
-use super::message::Failure;
 use crate::hub::gate::Exporter;
 use crate::hub::places::{self, Place, Reach};
 use crate::hub::reserve::{self, Reserved, Terms};
 use crate::hub::{Boards, READ, REGISTER, RESERVE};
+use crate::not_my_board::channel::Channel;
+use crate::not_my_board::message::Failure;
 
 /// How long a client may take to bring its token.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -246,7 +246,7 @@ impl Session {
 
     pub(super) async fn reserve(&self, candidates: &[u64]) -> Result<Reserved, Failure> {
         let op = self.op();
-        let terms = Terms { seat: Some(self.seat()), expires_in: None, waits: true };
+        let terms = Terms { seat: Some(self.seat()), label: String::new(), expires_in: None, waits: true };
         let mut places = self.boards.places().asked_for(candidates.iter().copied());
         // What only streams lead to is not for agents that speak this protocol.
         places.retain(|place| place.reach.legacy.is_some());
@@ -321,5 +321,9 @@ impl Exporter for Remote {
             called.map(drop).map_err(|error| error.to_string())
         }
         .boxed()
+    }
+
+    fn begins_closed(&self) -> bool {
+        true
     }
 }

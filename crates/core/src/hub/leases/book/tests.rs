@@ -24,7 +24,7 @@ fn asker(seat: u64) -> (Asker, Answered) {
     };
     let (answer, answered) = oneshot::channel();
     let holder = Holder::of(&op);
-    (Asker { op, holder, seat: Some(Seat(seat)), expires_in: None, waits: true, answer }, answered)
+    (Asker { op, holder, seat: Some(Seat(seat)), label: String::new(), expires_in: None, waits: true, answer }, answered)
 }
 
 #[derive(Clone, Debug)]
@@ -111,6 +111,7 @@ impl World {
                 self.steps.push(*step);
                 self.wishes.push((seat, names.into_iter().collect(), answered));
             }
+            Asked::Taken => unreachable!("everybody here waits"),
             Asked::Waits(_) => self.wishes.push((seat, names.into_iter().collect(), answered)),
             Asked::Again(..) | Asked::NoneThere => {}
         }

@@ -1,0 +1,221 @@
+//! Keeps the places of this machine in the farm of its hub: offers them, learns who has them, and lets nobody else in.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use nave_core::node::{Attached, RunError};
+use nave_link::dial;
+use nave_link::rpc::{CallError, Handler, Limits, Method as _, Peer, RpcError, code};
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+
+use super::leases::Leases;
+use crate::link::{HeldLease, PATH, PlaceHeld, PlaceOffer, PlaceWithdraw};
+
+/// How the link is watched.
+const LIMITS: Limits =
+    Limits { heartbeat: Some(Duration::from_secs(10)), lost_after: Duration::from_secs(30) };
+/// How long the hub may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// For how long a lease is believed in while the hub is away: as long as the hub would hold it for a holder that is.
+const GRACE: Duration = Duration::from_mins(2);
+
+/// What happens, for whoever shows it to a person.
+#[derive(Clone, Debug)]
+pub enum ExportHappening {
+    /// A place is in the farm.
+    Offered(String),
+    /// The hub does not take a place, in its words.
+    Refused {
+        /// The place.
+        place: String,
+        /// Why.
+        problem: String,
+    },
+    /// A place is somebody's from now on, or nobody's.
+    Held {
+        /// The place.
+        place: String,
+        /// Who has it.
+        lease: Option<HeldLease>,
+    },
+    /// The hub is away; another attempt follows.
+    Lost {
+        /// Why.
+        problem: String,
+        /// When.
+        retry_in: Duration,
+    },
+}
+
+/// The places of this machine, offered to its hub.
+pub struct Exporter {
+    attached: Attached,
+    offers: watch::Receiver<Vec<PlaceOffer>>,
+    leases: Mutex<Leases>,
+    /// One change at a time reaches the node.
+    lending: tokio::sync::Mutex<()>,
+    happen: Box<dyn Fn(ExportHappening) + Send + Sync>,
+}
+
+impl Exporter {
+    /// Offers what `offers` says, whenever it changes, from the machine whose node `attached` is. `happen` hears of it.
+    pub fn new(
+        attached: Attached,
+        offers: watch::Receiver<Vec<PlaceOffer>>,
+        happen: impl Fn(ExportHappening) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            attached,
+            offers,
+            leases: Mutex::default(),
+            lending: tokio::sync::Mutex::default(),
+            happen: Box::new(happen),
+        })
+    }
+
+    /// Runs until it is dropped, or until the node is not this hub's any more.
+    ///
+    /// # Errors
+    ///
+    /// What trying again would not help against.
+    pub async fn run(self: &Arc<Self>) -> Result<(), RunError> {
+        tokio::select! {
+            ended = self.keep_lent() => ended,
+            ended = self.keep_offered() => ended,
+        }
+    }
+
+    /// The process that runs the node may be started anew, and knows nothing then.
+    async fn keep_lent(&self) -> Result<(), RunError> {
+        loop {
+            let link = self.attached.link().await?;
+            self.lend(None).await?;
+            link.closed().await;
+        }
+    }
+
+    async fn keep_offered(self: &Arc<Self>) -> Result<(), RunError> {
+        let schedule = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(250))
+            .with_max_delay(Duration::from_secs(10))
+            .with_jitter()
+            .without_max_times();
+        let mut delays = schedule.build();
+        let mut lost = tokio::time::Instant::now();
+        loop {
+            let problem = match dial::websocket(self.attached.known(), PATH).await {
+                Ok(socket) => {
+                    let peer = Peer::start(socket, Arc::new(Answers(Arc::clone(self))), LIMITS);
+                    delays = schedule.build();
+                    let why = self.offer_all(&peer).await;
+                    lost = tokio::time::Instant::now();
+                    why
+                }
+                Err(error) if error.is_passing() => error.to_string(),
+                Err(error) => return Err(RunError::Dial(error)),
+            };
+            if lost.elapsed() > GRACE {
+                self.leases().forget();
+                self.lend(None).await?;
+            }
+            let retry_in = delays.next().unwrap_or(Duration::from_secs(10));
+            (self.happen)(ExportHappening::Lost { problem, retry_in });
+            tokio::time::sleep(retry_in).await;
+        }
+    }
+
+    /// Offers what there is, and what changes, until the link ends; says why it did.
+    async fn offer_all(&self, peer: &Peer) -> String {
+        let mut offers = self.offers.clone();
+        let mut offered: BTreeMap<String, PlaceOffer> = BTreeMap::new();
+        loop {
+            let now = offers.borrow_and_update().clone();
+            self.leases().set_offered(now.iter().map(|offer| (&offer.name, &offer.parts)));
+            let gone: Vec<String> =
+                offered.keys().filter(|name| !now.iter().any(|offer| offer.name == **name)).cloned().collect();
+            for name in gone {
+                offered.remove(&name);
+                // What the hub does not know is withdrawn already.
+                let _ = peer.call(&PlaceWithdraw { name }, PATIENCE).await;
+            }
+            for offer in now {
+                if offered.get(&offer.name) == Some(&offer) {
+                    continue;
+                }
+                let place = offer.name.clone();
+                match peer.call(&offer, PATIENCE).await {
+                    Ok(()) => (self.happen)(ExportHappening::Offered(place.clone())),
+                    Err(CallError::Closed(why)) => return why.to_string(),
+                    Err(error) => {
+                        let problem = error.to_string();
+                        (self.happen)(ExportHappening::Refused { place: place.clone(), problem });
+                    }
+                }
+                offered.insert(place, offer);
+            }
+            tokio::select! {
+                changed = offers.changed() => if changed.is_err() {
+                    // What is offered does not change any more.
+                    return peer.closed().await.to_string();
+                },
+                why = peer.closed() => return why.to_string(),
+            }
+        }
+    }
+
+    fn leases(&self) -> MutexGuard<'_, Leases> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets others open what they may, without one place.
+    async fn lend(&self, without: Option<&str>) -> Result<(), RunError> {
+        let _one_at_a_time = self.lending.lock().await;
+        let targets = self.leases().targets(without);
+        self.attached.lend(&targets).await
+    }
+
+    async fn hold(&self, held: PlaceHeld) -> Result<(), RpcError> {
+        let passed_on = self.leases().hold(&held.place, held.lease.clone());
+        let passed_on = passed_on.map_err(|stale| RpcError::refused("stale", stale.to_string()))?;
+        let failed = |error: RunError| RpcError::new(code::INTERNAL, error.to_string());
+        if passed_on {
+            // The streams of whoever had it end by this.
+            self.lend(Some(&held.place)).await.map_err(failed)?;
+        }
+        self.lend(None).await.map_err(failed)?;
+        (self.happen)(ExportHappening::Held { place: held.place, lease: held.lease });
+        Ok(())
+    }
+}
+
+/// Answers what the hub asks.
+struct Answers(Arc<Exporter>);
+
+impl Handler for Answers {
+    fn call(
+        &self,
+        method: String,
+        params: Box<RawValue>,
+    ) -> BoxFuture<'static, Result<Box<RawValue>, RpcError>> {
+        let exporter = Arc::clone(&self.0);
+        async move {
+            if method != PlaceHeld::NAME {
+                return Err(RpcError::unknown_method(&method));
+            }
+            let held = serde_json::from_str(params.get())
+                .map_err(|error| RpcError::new(code::INVALID_PARAMS, error.to_string()))?;
+            exporter.hold(held).await?;
+            serde_json::value::to_raw_value(&()).map_err(|error| RpcError::new(code::INTERNAL, error.to_string()))
+        }
+        .boxed()
+    }
+
+    fn notice(&self, method: &str, _: &RawValue) {
+        tracing::debug!(method, "the hub sent a notice that is not understood");
+    }
+}

@@ -1,0 +1,7 @@
+//! Nave's own exporter: its places are reached by streams, which only the holder of a lease can open and which end with
+//! the lease.
+
+mod export;
+mod leases;
+
+pub use self::export::{ExportHappening, Exporter};
