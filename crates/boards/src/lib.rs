@@ -5,3 +5,5 @@ pub mod api;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod matching;
+#[cfg(feature = "node")]
+pub mod node;
