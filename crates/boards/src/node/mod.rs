@@ -1,3 +1,4 @@
-//! The node's half: what stands where the boards are, and where they are used.
+//! The node's half: what stands where the boards are, and where they are used. No database and no web server.
 
 pub mod dialect;
+pub mod usb;
