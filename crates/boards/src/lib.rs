@@ -5,3 +5,7 @@ pub mod api;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod matching;
+#[cfg(feature = "node")]
+pub mod node;
+#[cfg(any(feature = "hub", feature = "node"))]
+mod not_my_board;

@@ -1,0 +1,3 @@
+//! not-my-board's protocol as its exporters, agents and command lines speak it, to any hub.
+
+pub mod connection;
