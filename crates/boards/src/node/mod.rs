@@ -1,4 +1,6 @@
 //! The node's half: what stands where the boards are, and where they are used. No database and no web server.
 
 pub mod dialect;
+pub mod export;
+pub mod exporter;
 pub mod usb;

@@ -55,7 +55,9 @@ pub async fn connect(host: &str, port: u16, target: &str) -> io::Result<TcpStrea
 pub async fn check(host: &str, port: u16, target: &str) -> io::Result<()> {
     let stream = connect(host, port, target).await?;
     match tokio::time::timeout(GIVES_UP, stream.peek(&mut [0])).await {
-        Ok(Ok(0)) => Err(io::Error::other("the exporter cannot connect to it, or it ends connections at once")),
+        Ok(Ok(0)) => {
+            Err(io::Error::other("the exporter cannot connect to it, or it ends connections at once"))
+        }
         Ok(Err(error)) => Err(error),
         Ok(Ok(_)) | Err(_) => Ok(()),
     }
