@@ -106,6 +106,7 @@ mod tests {
         let ended = tokio::spawn(leaving.ended());
         drop(first);
         ended.await.unwrap();
+        drop(second);
         // Let in again, an address begins anew.
         gate.allow([ip("192.0.2.1")]).ended().await;
         assert!(!gate.enter(ip("192.0.2.1")).unwrap().cut.is_cancelled());

@@ -110,7 +110,7 @@ impl Exporter {
     /// # Errors
     ///
     /// When a device was not given back.
-    pub async fn close(self) -> Result<(), UsbError> {
+    pub async fn close(&self) -> Result<(), UsbError> {
         self.stop.cancel();
         self.shared.gate.allow([]).ended().await;
         self.shared.tasks.close();
