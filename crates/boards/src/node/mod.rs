@@ -1,4 +1,7 @@
-//! The node's half: what stands where the boards are, and where they are used.
+//! The node's half: what stands where the boards are, and where they are used. No database and no web server.
 
 pub mod dialect;
 pub mod native;
+pub mod export;
+pub mod exporter;
+pub mod usb;

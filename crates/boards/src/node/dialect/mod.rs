@@ -1,3 +1,6 @@
 //! not-my-board's protocol as its exporters, agents and command lines speak it, to any hub.
 
 pub mod connection;
+pub mod export;
+pub mod login;
+pub mod tokens;
