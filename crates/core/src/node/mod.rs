@@ -3,6 +3,7 @@
 
 mod allow;
 mod attach;
+mod dialer;
 mod folder;
 mod forward;
 mod join;
@@ -15,7 +16,8 @@ mod socket;
 pub use allow::AllowRule;
 pub use attach::{Attached, attach};
 pub use folder::{FolderError, Membership, NodeFolder};
-pub use forward::{Forward, ForwardError};
+pub use dialer::{Dialer, ForwardError, OpenStream};
+pub use forward::Forward;
 pub use join::{Invitation, JoinError, JoinRequest, Joined, join};
 pub use login::{Login, LoginError, person_folder};
 pub use peers::Peers;
