@@ -19,8 +19,8 @@ use crate::logging;
 pub async fn run(context: &Context<'_>, args: Export) -> anyhow::Result<()> {
     logging::start("info");
     let printer = *context.printer;
-    let description = ExportDescription::read(&args.export_description)?;
     let hub = super::hub(&args.hub.hub_url, &args.hub.cacert)?;
+    let description = ExportDescription::read(&args.export_description)?;
     let clock = Clock::system();
     let tokens = TokenSource::new(hub.clone(), args.token_cmd, super::token_store(), clock.clone());
     let stop = CancellationToken::new();
