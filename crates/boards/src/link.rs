@@ -77,6 +77,12 @@ pub struct HeldLease {
     pub until: Option<OffsetDateTime>,
 }
 
+/// The target by which a stream leads to a USB device of a node; `None` for what is no bus id.
+pub fn usb_target(busid: &str) -> Option<Target> {
+    let is_busid = busid.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
+    is_busid.then(|| format!("{busid}.usb.nave.localhost:3240").parse().ok()).flatten()
+}
+
 /// The target of a TCP interface, if a stream can lead there.
 pub fn target(host: &str, port: u64) -> Option<Target> {
     let port = u16::try_from(port).ok()?;

@@ -8,8 +8,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes held per direction: what one read of a busy TLS connection yields, times four.
@@ -25,6 +26,20 @@ impl Pipe for TcpStream {
     fn abort(&mut self) {
         // Best effort: on a socket that is already gone there is nothing left to reset.
         let _ = self.set_zero_linger();
+    }
+}
+
+impl Pipe for UnixStream {
+    /// Such a socket has no reset: the other side sees an end.
+    fn abort(&mut self) {}
+}
+
+impl<A: Pipe, B: Pipe> Pipe for Either<A, B> {
+    fn abort(&mut self) {
+        match self {
+            Self::Left(pipe) => pipe.abort(),
+            Self::Right(pipe) => pipe.abort(),
+        }
     }
 }
 

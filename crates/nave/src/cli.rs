@@ -5,6 +5,7 @@
     reason = "help texts show addresses in brackets, which are no links"
 )]
 
+pub mod board;
 pub mod not_my_board;
 
 use std::net::SocketAddr;
@@ -81,6 +82,9 @@ pub enum Command {
     Backup(Backup),
     /// Restore a hub from a backup
     Restore(Restore),
+    /// Share boards: put them into the farm, reserve them, give them back
+    #[command(subcommand)]
+    Board(board::Board),
     /// Use a farm of boards with the command line of not-my-board
     #[command(subcommand)]
     NotMyBoard(not_my_board::NotMyBoard),

@@ -10,8 +10,10 @@ use http_body_util::{BodyExt as _, Full};
 use nave_boards::api::{Part, TcpInterface};
 use nave_boards::hub::config::BoardsConfig;
 use nave_boards::hub::{Boards, maintenance};
-use nave_boards::link::PlaceOffer;
-use nave_boards::node::native::{ExportHappening, Exporter};
+use nave_boards::node::export::ExportDescription;
+use nave_boards::node::native::{Doors, ExportHappening, Exporter};
+use nave_boards::node::usb::Sysfs;
+use nave_core::clock::Clock;
 use nave_core::api::NodeChange;
 use nave_core::hub::nodes;
 use nave_core::node::attach;
@@ -25,7 +27,6 @@ use nave_testkit::wait::until;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::client::{farm, farm_and_fleet};
@@ -57,7 +58,7 @@ async fn ask(node: &TestNode, method: Method, path: &str, body: Value) -> anyhow
 }
 
 struct Running {
-    offers: watch::Sender<Vec<PlaceOffer>>,
+    doors: Arc<Doors>,
     said: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
     _stop: DropGuard,
@@ -72,24 +73,25 @@ impl Running {
     }
 }
 
-fn offer(name: &str, at: std::net::SocketAddr) -> PlaceOffer {
+fn place(name: &str, at: std::net::SocketAddr) -> ExportDescription {
     let tcp = TcpInterface { host: at.ip().to_string(), port: u64::from(at.port()) };
     let part = Part {
         compatible: vec!["echo".to_owned()],
         tcp: BTreeMap::from([("talk".to_owned(), tcp)]),
         ..Part::default()
     };
-    PlaceOffer { name: name.to_owned(), parts: vec![part], legacy_port: None }
+    ExportDescription { name: name.to_owned(), port: 1, parts: vec![part] }
 }
 
 /// An exporter beside the process that runs the node.
-fn export(node: &TestNode, offers: Vec<PlaceOffer>) -> anyhow::Result<Running> {
+async fn export(node: &TestNode, places: Vec<ExportDescription>) -> anyhow::Result<Running> {
     let stop = CancellationToken::new();
     let attached = attach(node.folder.clone(), Random::system(), stop.clone(), |_| {}, |_| {})?;
-    let (offers, receiver) = watch::channel(offers);
+    let doors = Doors::new(Sysfs::system(), Clock::system(), node.data().to_owned(), false);
+    anyhow::ensure!(doors.set(places).await.is_empty());
     let said: Arc<Mutex<Vec<String>>> = Arc::default();
     let hears = Arc::clone(&said);
-    let exporter = Exporter::new(attached, receiver, move |happening| {
+    let exporter = Exporter::new(attached, Arc::clone(&doors), move |happening| {
         let words = match happening {
             ExportHappening::Offered(place) => format!("offered {place}"),
             ExportHappening::Refused { place, problem } => format!("refused {place}: {problem}"),
@@ -100,7 +102,7 @@ fn export(node: &TestNode, offers: Vec<PlaceOffer>) -> anyhow::Result<Running> {
         hears.lock().unwrap().push(words);
     });
     let task = tokio::spawn(async move { exporter.run().await.unwrap() });
-    Ok(Running { offers, said, task, _stop: stop.drop_guard() })
+    Ok(Running { doors, said, task, _stop: stop.drop_guard() })
 }
 
 async fn hears_itself(forward: &TestForward) -> anyhow::Result<TcpStream> {
@@ -118,7 +120,7 @@ async fn a_place_is_open_to_its_holder_alone_and_only_as_long() -> anyhow::Resul
     let echo = Echo::start().await?;
     let lab = node(&hub, "lab", "exporter").await?;
     let (ann, bob) = (node(&hub, "ann", "importer").await?, node(&hub, "bob", "importer").await?);
-    let exporter = export(&lab, vec![offer("bench", echo.address)])?;
+    let exporter = export(&lab, vec![place("bench", echo.address)]).await?;
     exporter.says("offered bench").await?;
     let target = format!("lab:{}", echo.address);
     assert!(ann.forward(&target).await.is_err(), "a place that nobody has is open");
@@ -165,14 +167,14 @@ async fn restarts_take_nothing_away() -> anyhow::Result<()> {
     let echo = Echo::start().await?;
     let mut lab = node(&hub, "lab", "exporter").await?;
     let ann = node(&hub, "ann", "importer").await?;
-    let exporter = export(&lab, vec![offer("bench", echo.address)])?;
+    let exporter = export(&lab, vec![place("bench", echo.address)]).await?;
     exporter.says("offered bench").await?;
     assert_eq!(ask(&ann, Method::POST, "/reservations", json!({})).await?.0, StatusCode::OK);
     exporter.says("bench: ann").await?;
     let target = format!("lab:{}", echo.address);
 
     // Another exporter of the same node takes the place over, with its lease.
-    let second = export(&lab, vec![offer("bench", echo.address)])?;
+    let second = export(&lab, vec![place("bench", echo.address)]).await?;
     second.says("bench: ann").await?;
     drop(exporter._stop);
     exporter.task.abort();
@@ -189,13 +191,13 @@ async fn restarts_take_nothing_away() -> anyhow::Result<()> {
 
     // The description changes: the place is offered anew, and still hers.
     let moved = Echo::start().await?;
-    second.offers.send_replace(vec![offer("bench", moved.address)]);
+    second.doors.set(vec![place("bench", moved.address)]).await;
     let target = format!("lab:{}", moved.address);
     until("the new service is reached", async || {
         hears_itself(&ann.forward(&target).await.ok()?).await.ok()
     })
     .await?;
-    second.offers.send_replace(Vec::new());
+    second.doors.set(Vec::new()).await;
     until("the place is away", async || {
         let places = ask(&ann, Method::GET, "/places", json!({})).await.ok()?.1;
         (places[0]["here"] == false).then_some(())
@@ -210,7 +212,7 @@ async fn a_place_out_of_service_is_given_to_nobody() -> anyhow::Result<()> {
     let echo = Echo::start().await?;
     let lab = node(&hub, "lab", "exporter").await?;
     let ann = node(&hub, "ann", "importer").await?;
-    let exporter = export(&lab, vec![offer("bench", echo.address)])?;
+    let exporter = export(&lab, vec![place("bench", echo.address)]).await?;
     exporter.says("offered bench").await?;
     let closed = "/places/bench/maintenance";
     let why = json!({ "reason": "smoke" });
@@ -236,7 +238,7 @@ async fn a_place_out_of_service_is_given_to_nobody() -> anyhow::Result<()> {
     let hub = TestHub::on(folder, setup).await?;
     let lab = node(&hub, "lab2", "exporter").await?;
     let ann = node(&hub, "ann2", "importer").await?;
-    let exporter = export(&lab, vec![offer("bench", echo.address)])?;
+    let exporter = export(&lab, vec![place("bench", echo.address)]).await?;
     exporter.says("offered bench").await?;
     assert_eq!(ask(&ann, Method::POST, "/reservations", json!({})).await?.0, StatusCode::CONFLICT);
     let waits = tokio::spawn(async move { ask(&ann, Method::POST, "/reservations", json!({ "wait": 60 })).await });
@@ -260,7 +262,7 @@ async fn a_reservation_is_extended_and_handed_over_and_its_time_ends() -> anyhow
     let echo = Echo::start().await?;
     let lab = node(&hub, "lab", "exporter").await?;
     let (ann, bob) = (node(&hub, "ann", "importer").await?, node(&hub, "bob", "importer").await?);
-    let exporter = export(&lab, vec![offer("bench", echo.address)])?;
+    let exporter = export(&lab, vec![place("bench", echo.address)]).await?;
     exporter.says("offered bench").await?;
     ask(&ann, Method::POST, "/reservations", json!({ "name": "mine", "seconds": 60 })).await?;
     let (status, refused) = ask(&ann, Method::POST, "/reservations", json!({ "name": "mine" })).await?;
@@ -294,12 +296,12 @@ async fn only_nodes_with_the_role_offer_places_and_each_its_own() -> anyhow::Res
     let echo = Echo::start().await?;
     let (lab, other) = (node(&hub, "lab", "exporter").await?, node(&hub, "other", "exporter").await?);
     let ann = node(&hub, "ann", "importer").await?;
-    let first = export(&lab, vec![offer("bench", echo.address)])?;
+    let first = export(&lab, vec![place("bench", echo.address)]).await?;
     first.says("offered bench").await?;
-    let second = export(&other, vec![offer("bench", echo.address), offer("bad\nname", echo.address)])?;
+    let second = export(&other, vec![place("bench", echo.address), place("bad\nname", echo.address)]).await?;
     second.says("refused bench: another exporter offers a place named").await?;
     second.says("refused bad\nname: name: must be 1 to 100 characters").await?;
-    let third = export(&ann, vec![offer("own", echo.address)])?;
+    let third = export(&ann, vec![place("own", echo.address)]).await?;
     third.says("refused own: node ann may not do that (place.register): it takes the role exporter").await?;
     Ok(())
 }

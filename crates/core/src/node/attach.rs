@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use nave_link::address::Target;
 use nave_link::dial::Known;
 use nave_link::protocol::{StreamCut, ToNode};
 use nave_link::random::Random;
@@ -15,6 +14,7 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::{FolderError, NodeFolder};
+use super::offers::Lent;
 use super::runtime::{Happening, NodeRuntime, RunError, tls};
 use super::socket::{self, CutHook, Lend};
 
@@ -83,7 +83,7 @@ impl Attached {
     /// # Errors
     ///
     /// When the node cannot be run here, or whoever runs it does not take it.
-    pub async fn lend(&self, targets: &[Target]) -> Result<(), RunError> {
+    pub async fn lend(&self, targets: &[Lent]) -> Result<(), RunError> {
         match self.via().await? {
             Via::Own(runtime, _) => {
                 runtime.offers().lend(socket::OWN, targets.to_vec());

@@ -20,5 +20,6 @@ pub use dialer::{Dialer, ForwardError, OpenStream};
 pub use forward::Forward;
 pub use join::{Invitation, JoinError, JoinRequest, Joined, join};
 pub use login::{Login, LoginError, person_folder};
+pub use offers::Lent;
 pub use peers::Peers;
 pub use runtime::{Happening, NodeRuntime, RunError};

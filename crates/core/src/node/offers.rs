@@ -2,6 +2,7 @@
 //! take is joined to it.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use nave_link::key::{PublicKey, SecretKey};
 use nave_link::pipe::{self, Counts, Pipe};
 use nave_link::protocol::{StreamAccepted, StreamOffer, TargetAllowed};
 use nave_link::rpc::RpcError;
-use tokio::net::{TcpListener, TcpStream};
+use serde::{Deserialize, Serialize};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::allow::AllowRule;
@@ -27,13 +30,26 @@ const MAX_STREAMS: usize = 1024;
 /// The most direct connections that have not yet proved themselves.
 const MAX_STRANGERS: usize = 64;
 
+/// What a command on this machine lets others open for as long as it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lent {
+    /// What they name.
+    pub target: Target,
+    /// The command's own socket, where the target is no TCP service but the command itself.
+    #[serde(default)]
+    pub socket: Option<PathBuf>,
+}
+
+/// What a stream leads to.
+type Service = Either<TcpStream, UnixStream>;
+
 /// Streams offered to this node and those under way.
 pub struct Offers {
     key: Arc<SecretKey>,
     allow: Vec<AllowRule>,
     peers: Peers,
     /// What commands on this machine let others open for as long as they run, by the command.
-    lent: Mutex<HashMap<u64, Vec<Target>>>,
+    lent: Mutex<HashMap<u64, Vec<Lent>>>,
     streams: Mutex<HashMap<String, Offered>>,
 }
 
@@ -41,7 +57,7 @@ pub struct Offers {
 struct Offered {
     to: Target,
     peer_key: PublicKey,
-    target: Option<TcpStream>,
+    target: Option<Service>,
     cut: CancellationToken,
 }
 
@@ -66,12 +82,26 @@ impl Offers {
 
     fn allows(&self, target: &Target) -> bool {
         self.allow.iter().any(|rule| rule.allows(target))
-            || self.lent().values().any(|lent| lent.contains(target))
+            || self.lent_as(target).is_some()
+    }
+
+    async fn connect(&self, target: &Target) -> Result<Service, RpcError> {
+        let Some(Lent { socket: Some(path), .. }) = self.lent_as(target) else {
+            return connect_target(target).await.map(Either::Left);
+        };
+        UnixStream::connect(path).await.map(Either::Right).map_err(|error| {
+            let words = format!("what offers {target} there does not answer: {error}");
+            RpcError::refused("target_unreachable", words)
+        })
+    }
+
+    fn lent_as(&self, target: &Target) -> Option<Lent> {
+        self.lent().values().flatten().find(|lent| lent.target == *target).cloned()
     }
 
     /// Lets others open these targets as long as a command says so, and nothing else that it said before. Streams to what
     /// nothing allows any more end.
-    pub fn lend(&self, command: u64, targets: Vec<Target>) {
+    pub fn lend(&self, command: u64, targets: Vec<Lent>) {
         if targets.is_empty() {
             self.lent().remove(&command);
         } else {
@@ -86,7 +116,7 @@ impl Offers {
         });
     }
 
-    fn lent(&self) -> MutexGuard<'_, HashMap<u64, Vec<Target>>> {
+    fn lent(&self) -> MutexGuard<'_, HashMap<u64, Vec<Lent>>> {
         self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -99,7 +129,7 @@ impl Offers {
         if self.streams().len() >= MAX_STREAMS {
             return Err(RpcError::refused("busy", format!("it carries {MAX_STREAMS} streams already")));
         }
-        let target = connect_target(&offer.target).await?;
+        let target = self.connect(&offer.target).await?;
         let cut = CancellationToken::new();
         let offered = Offered {
             to: offer.target.clone(),

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use nave_link::address::Target;
 use nave_link::protocol::{StreamCut, StreamOpen, StreamOpened, StreamReport, ToHub};
 use nave_link::rpc::{CallError, Handler, Limits, Method, Peer, RpcError, code, websocket_config};
 use nix::fcntl::{Flock, FlockArg};
@@ -22,6 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::NodeFolder;
+use super::offers::Lent;
 use super::runtime::{NodeRuntime, RunError};
 
 /// A Unix socket tells by itself when the other side is gone.
@@ -35,7 +35,7 @@ const LINK_WAIT: Duration = Duration::from_secs(15);
 /// as long as the command runs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Lend {
-    pub(super) targets: Vec<Target>,
+    pub(super) targets: Vec<Lent>,
 }
 
 impl Method for Lend {

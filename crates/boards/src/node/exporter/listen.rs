@@ -38,6 +38,9 @@ pub enum ExporterError {
         /// What the system says.
         source: io::Error,
     },
+    /// The socket for streams to its USB devices cannot be opened.
+    #[error("cannot open a socket for the place's USB devices: {0}")]
+    Socket(#[source] io::Error),
     /// Its USB devices cannot be taken over.
     #[error(transparent)]
     Usb(#[from] UsbError),
@@ -93,6 +96,11 @@ impl Exporter {
         let stop = CancellationToken::new();
         shared.tasks.spawn(accept(Arc::clone(&shared), listener, stop.clone()));
         Ok(Self { shared, address, stop })
+    }
+
+    /// Its USB devices.
+    pub fn usb(&self) -> &usb::Server {
+        &self.shared.usb
     }
 
     /// Who is let through.

@@ -11,8 +11,8 @@ use nave_core::node::{Attached, RunError};
 use nave_link::dial;
 use nave_link::rpc::{CallError, Handler, Limits, Method as _, Peer, RpcError, code};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
 
+use super::doors::Doors;
 use super::leases::Leases;
 use crate::link::{HeldLease, PATH, PlaceHeld, PlaceOffer, PlaceWithdraw};
 
@@ -55,7 +55,7 @@ pub enum ExportHappening {
 /// The places of this machine, offered to its hub.
 pub struct Exporter {
     attached: Attached,
-    offers: watch::Receiver<Vec<PlaceOffer>>,
+    doors: Arc<Doors>,
     leases: Mutex<Leases>,
     /// One change at a time reaches the node.
     lending: tokio::sync::Mutex<()>,
@@ -63,15 +63,15 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Offers what `offers` says, whenever it changes, from the machine whose node `attached` is. `happen` hears of it.
+    /// Offers the places whose doors are open, from the machine whose node `attached` is. `happen` hears of it.
     pub fn new(
         attached: Attached,
-        offers: watch::Receiver<Vec<PlaceOffer>>,
+        doors: Arc<Doors>,
         happen: impl Fn(ExportHappening) + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             attached,
-            offers,
+            doors,
             leases: Mutex::default(),
             lending: tokio::sync::Mutex::default(),
             happen: Box::new(happen),
@@ -122,6 +122,10 @@ impl Exporter {
             if lost.elapsed() > GRACE {
                 self.leases().forget();
                 self.lend(None).await?;
+                let doors: Vec<_> = self.doors.watch().borrow().values().cloned().collect();
+                for door in doors {
+                    door.let_in(&[]).await;
+                }
             }
             let retry_in = delays.next().unwrap_or(Duration::from_secs(10));
             (self.happen)(ExportHappening::Lost { problem, retry_in });
@@ -131,19 +135,22 @@ impl Exporter {
 
     /// Offers what there is, and what changes, until the link ends; says why it did.
     async fn offer_all(&self, peer: &Peer) -> String {
-        let mut offers = self.offers.clone();
+        let mut doors = self.doors.watch();
         let mut offered: BTreeMap<String, PlaceOffer> = BTreeMap::new();
         loop {
-            let now = offers.borrow_and_update().clone();
-            self.leases().set_offered(now.iter().map(|offer| (&offer.name, &offer.parts)));
-            let gone: Vec<String> =
-                offered.keys().filter(|name| !now.iter().any(|offer| offer.name == **name)).cloned().collect();
+            let now = doors.borrow_and_update().clone();
+            let services = now.iter().map(|(name, door)| (name.clone(), door.services().to_vec()));
+            self.leases().set_offered(services);
+            if let Err(error) = self.lend(None).await {
+                return error.to_string();
+            }
+            let gone: Vec<String> = offered.keys().filter(|name| !now.contains_key(*name)).cloned().collect();
             for name in gone {
                 offered.remove(&name);
                 // What the hub does not know is withdrawn already.
                 let _ = peer.call(&PlaceWithdraw { name }, PATIENCE).await;
             }
-            for offer in now {
+            for offer in now.values().map(|door| door.offer()) {
                 if offered.get(&offer.name) == Some(&offer) {
                     continue;
                 }
@@ -159,10 +166,8 @@ impl Exporter {
                 offered.insert(place, offer);
             }
             tokio::select! {
-                changed = offers.changed() => if changed.is_err() {
-                    // What is offered does not change any more.
-                    return peer.closed().await.to_string();
-                },
+                // The sender lives as long as the doors.
+                _ = doors.changed() => {}
                 why = peer.closed() => return why.to_string(),
             }
         }
@@ -175,8 +180,8 @@ impl Exporter {
     /// Lets others open what they may, without one place.
     async fn lend(&self, without: Option<&str>) -> Result<(), RunError> {
         let _one_at_a_time = self.lending.lock().await;
-        let targets = self.leases().targets(without);
-        self.attached.lend(&targets).await
+        let open = self.leases().open(without);
+        self.attached.lend(&open).await
     }
 
     async fn hold(&self, held: PlaceHeld) -> Result<(), RpcError> {
@@ -188,6 +193,9 @@ impl Exporter {
             self.lend(Some(&held.place)).await.map_err(failed)?;
         }
         self.lend(None).await.map_err(failed)?;
+        if let Some(door) = self.doors.find(&held.place) {
+            door.let_in(held.lease.as_ref().map_or(&[], |lease| &lease.addresses)).await;
+        }
         (self.happen)(ExportHappening::Held { place: held.place, lease: held.lease });
         Ok(())
     }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use nave_link::address::Target;
+use nave_core::node::Lent;
 
-use crate::api::Part;
-use crate::link::{HeldLease, target};
+use crate::link::HeldLease;
 
 /// The places of an exporter and who has them.
 #[derive(Debug, Default)]
@@ -17,7 +16,7 @@ pub(super) struct Leases {
 
 #[derive(Debug, Default)]
 struct Offered {
-    targets: Vec<Target>,
+    services: Vec<Lent>,
     lease: Option<HeldLease>,
 }
 
@@ -28,13 +27,11 @@ pub(super) struct Stale(i64, i64);
 
 impl Leases {
     /// Takes over what is offered from now on; leases of places that stay are kept.
-    pub(super) fn set_offered<'a>(&mut self, offered: impl Iterator<Item = (&'a String, &'a Vec<Part>)>) {
+    pub(super) fn set_offered(&mut self, offered: impl IntoIterator<Item = (String, Vec<Lent>)>) {
         let mut before = std::mem::take(&mut self.places);
-        for (name, parts) in offered {
-            let services = parts.iter().flat_map(|part| part.tcp.values());
-            let targets = services.filter_map(|tcp| target(&tcp.host, tcp.port)).collect();
-            let lease = before.remove(name).and_then(|offered| offered.lease);
-            self.places.insert(name.clone(), Offered { targets, lease });
+        for (name, services) in offered {
+            let lease = before.remove(&name).and_then(|offered| offered.lease);
+            self.places.insert(name, Offered { services, lease });
         }
     }
 
@@ -61,11 +58,11 @@ impl Leases {
     }
 
     /// What others may open: the services of places that somebody has, without those of one place.
-    pub(super) fn targets(&self, without: Option<&str>) -> Vec<Target> {
+    pub(super) fn open(&self, without: Option<&str>) -> Vec<Lent> {
         let held = self.places.iter().filter(|(name, offered)| {
             offered.lease.is_some() && without.is_none_or(|without| without != name.as_str())
         });
-        held.flat_map(|(_, offered)| offered.targets.clone()).collect()
+        held.flat_map(|(_, offered)| offered.services.clone()).collect()
     }
 }
 
@@ -76,31 +73,29 @@ fn who(lease: &HeldLease) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::TcpInterface;
 
     fn lease(id: &str, epoch: i64) -> HeldLease {
         HeldLease { id: id.to_owned(), epoch, holder: "ann".to_owned(), addresses: Vec::new(), until: None }
     }
 
     fn leases() -> Leases {
-        let tcp = TcpInterface { host: "127.0.0.1".to_owned(), port: 80 };
-        let part = Part { tcp: BTreeMap::from([("http".to_owned(), tcp)]), ..Part::default() };
+        let service = Lent { target: "127.0.0.1:80".parse().unwrap(), socket: None };
         let mut leases = Leases::default();
-        leases.set_offered([(&"a".to_owned(), &vec![part])].into_iter());
+        leases.set_offered([("a".to_owned(), vec![service])]);
         leases
     }
 
     #[test]
     fn only_what_somebody_has_is_open() {
         let mut leases = leases();
-        assert_eq!(leases.targets(None), []);
+        assert_eq!(leases.open(None), []);
         assert_eq!(leases.hold("a", Some(lease("1", 1))), Ok(false));
-        assert_eq!(leases.targets(None).len(), 1);
-        assert_eq!(leases.targets(Some("a")), []);
+        assert_eq!(leases.open(None).len(), 1);
+        assert_eq!(leases.open(Some("a")), []);
         assert_eq!(leases.hold("a", Some(lease("1", 1))), Ok(false));
         assert_eq!(leases.hold("a", Some(lease("2", 1))), Ok(true));
         assert_eq!(leases.hold("a", None), Ok(true));
-        assert_eq!(leases.targets(None), []);
+        assert_eq!(leases.open(None), []);
         assert_eq!(leases.hold("gone", Some(lease("3", 1))), Ok(false));
     }
 
@@ -109,6 +104,6 @@ mod tests {
         let mut leases = leases();
         leases.hold("a", Some(lease("1", 2))).unwrap();
         assert_eq!(leases.hold("a", Some(lease("2", 1))), Err(Stale(1, 2)));
-        assert_eq!(leases.targets(None).len(), 1);
+        assert_eq!(leases.open(None).len(), 1);
     }
 }

@@ -1,0 +1,92 @@
+//! `nave board …`: the board farm of a Nave hub.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use nave_core::hub::config::Period;
+
+#[derive(Debug, Subcommand)]
+pub enum Board {
+    /// Put the boards of this machine into the farm, for as long as this runs
+    Export(Export),
+    /// List the places of the farm
+    Search {
+        /// Only those that this import description fits: its name, or its file
+        #[arg(value_name = "DESCRIPTION")]
+        description: Option<String>,
+    },
+    /// List what is reserved for you
+    List,
+    /// Show who has which place, and who waits
+    Who,
+    /// Show one place: its parts, who has it, who had it
+    Show {
+        /// The place's name
+        place: String,
+    },
+    /// Reserve a place
+    Reserve(Reserve),
+    /// Return a place; also somebody else's, for whoever may manage places
+    Return {
+        /// The reservation's name, or the place's
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Say anew until when a place is reserved
+    Extend {
+        /// The reservation's name, or the place's
+        name: String,
+        /// For how long from now
+        #[arg(long = "for", value_name = "PERIOD")]
+        period: Period,
+    },
+    /// Hand a reservation over to somebody else
+    Handover {
+        /// The reservation's name, or the place's
+        name: String,
+        /// A person's address, or a node's name
+        to: String,
+    },
+    /// Take a place out of service: whoever has it keeps it, and nobody else is given it
+    Close {
+        /// The place's name
+        place: String,
+        /// Why, for those who want it
+        reason: String,
+    },
+    /// Put a place into service again
+    Open {
+        /// The place's name
+        place: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Descriptions of places (TOML), and folders of them; a folder is watched
+    #[arg(value_name = "FILE|FOLDER", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Also let agents of not-my-board in, on the port that the description names: nothing is encrypted there, and who may
+    /// come is decided by the address
+    #[arg(long)]
+    pub allow_legacy: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Reserve {
+    /// An import description: its name, or its file; with @PLACE for one place alone
+    #[arg(value_name = "DESCRIPTION", required_unless_present = "place")]
+    pub description: Option<String>,
+    /// One of these places, instead of what a description fits (repeatable)
+    #[arg(long, value_name = "PLACE")]
+    pub place: Vec<String>,
+    /// What the reservation is called [default: as the description is]
+    #[arg(short = 'n', long, value_name = "NAME")]
+    pub with_name: Option<String>,
+    /// For how long [default: the description's `auto_return_time`, else 10h]
+    #[arg(long = "for", value_name = "PERIOD")]
+    pub period: Option<Period>,
+    /// How long to wait for a place that others have; 0s not at all
+    #[arg(long, value_name = "PERIOD", default_value = "24h")]
+    pub timeout: Period,
+}
