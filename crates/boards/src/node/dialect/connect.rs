@@ -55,7 +55,9 @@ pub async fn connect(host: &str, port: u16, target: &str) -> io::Result<TcpStrea
 pub async fn check(host: &str, port: u16, target: &str) -> io::Result<()> {
     let stream = connect(host, port, target).await?;
     match tokio::time::timeout(GIVES_UP, stream.peek(&mut [0])).await {
-        Ok(Ok(0)) => Err(io::Error::other("the exporter cannot connect to it, or it ends connections at once")),
+        Ok(Ok(0)) => {
+            Err(io::Error::other("the exporter cannot connect to it, or it ends connections at once"))
+        }
         Ok(Err(error)) => Err(error),
         Ok(Ok(_)) | Err(_) => Ok(()),
     }
@@ -139,8 +141,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_told_with_its_words() -> io::Result<()> {
-        let refusal = "HTTP/1.1 403 \r\nConnection: close\r\n\r\nYour IP address is not allowed.\n";
-        let port = exporter(&["", refusal, ""]).await?;
+        const REFUSED: &str = "HTTP/1.1 403 \r\nConnection: close\r\n\r\nYour IP address is not allowed.\n";
+        let port = exporter(&["", REFUSED, ""]).await?;
         let told = connect("127.0.0.1", port, "far:1").await.unwrap_err().to_string();
         assert_eq!(
             told,

@@ -1,3 +1,5 @@
 //! not-my-board's protocol as its exporters, agents and command lines speak it, to any hub.
 
+pub mod connect;
 pub mod connection;
+pub mod farm;
