@@ -9,5 +9,6 @@ mod kill;
 mod login;
 mod mail;
 mod netns;
+mod nmb_agent;
 mod not_my_board;
 mod program;
