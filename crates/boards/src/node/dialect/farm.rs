@@ -28,6 +28,8 @@ use crate::not_my_board::message::{Failure, Params};
 pub const GRACE: Duration = Duration::from_secs(120);
 /// How often the hub is asked for a place that is not back yet.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long the hub may take to take back what an agent has that stops.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// A connection that ended sooner than this was not a good one.
 const SHORT: Duration = Duration::from_secs(10);
 
@@ -433,7 +435,15 @@ impl Farm for NotMyBoard {
 
     fn leave(&self) -> BoxFuture<'_, ()> {
         async {
-            self.0.held().clear();
+            let held: Vec<(PlaceId, Held)> = self.0.held().drain().collect();
+            // A hub may keep what somebody has who is merely gone.
+            if let Ok(channel) = self.0.connected() {
+                let back = held.iter().filter(|(_, held)| held.confirmed).map(|(id, _)| {
+                    let channel = channel.clone();
+                    async move { channel.call("return_reservation", json!([id])).await }
+                });
+                let _ = tokio::time::timeout(GOODBYE, futures::future::join_all(back)).await;
+            }
             self.0.stop.cancel();
             self.0.tasks.close();
             self.0.tasks.wait().await;
