@@ -10,5 +10,6 @@ mod login;
 mod mail;
 mod netns;
 mod nmb_agent;
+mod nmb_exporter;
 mod not_my_board;
 mod program;

@@ -2,4 +2,7 @@
 
 pub mod connect;
 pub mod connection;
+pub mod export;
 pub mod farm;
+pub mod login;
+pub mod tokens;

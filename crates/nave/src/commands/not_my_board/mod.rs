@@ -2,15 +2,19 @@
 
 mod agent;
 mod edit;
+mod export;
+mod login;
 mod python_json;
 mod table;
 pub mod verbs;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use nave_boards::node::agent::AgentClient;
 use nave_boards::node::agent::unix::SOCKET;
+use nave_boards::node::dialect::connection::{HttpClient, HubClient};
+use nave_boards::node::dialect::tokens::{TOKEN_STORE, TokenStore};
 use nave_core::hub::edge::Inherited;
 
 use self::table::{Cell, GREEN, MAGENTA, Paint, RED, YELLOW};
@@ -24,6 +28,8 @@ pub async fn run(context: &Context<'_>, command: NotMyBoard, handed_over: Inheri
         NotMyBoard::Hub => bail!(
             "not-my-board's hub is a part of Nave's: start it with `nave hub`, and let not-my-board's clients in as docs/boards.md says"
         ),
+        NotMyBoard::Export(args) => export::run(context, args).await,
+        NotMyBoard::Login(args) => login::run(context, args).await,
         NotMyBoard::Agent(args) => agent::run(context, args, handed_over).await,
         NotMyBoard::Reserve(args) => {
             let mut agent = talk(args.verbose.verbose).await?;
@@ -83,6 +89,16 @@ pub async fn run(context: &Context<'_>, command: NotMyBoard, handed_over: Inheri
         NotMyBoard::Edit(args) => edit::run(&mut talk(args.verbose.verbose).await?, &args.name).await,
         other => bail!("this is not a part of the program yet: {other:?}"),
     }
+}
+
+/// The hub at an address, trusted by what this machine trusts and these files.
+fn hub(url: &str, cacert: &[PathBuf]) -> anyhow::Result<HubClient> {
+    Ok(HubClient::new(url, HttpClient::new(cacert)?)?)
+}
+
+/// Where ID tokens are kept.
+fn token_store() -> TokenStore {
+    TokenStore::new(TOKEN_STORE)
 }
 
 /// Connects to this machine's agent.

@@ -1,0 +1,175 @@
+//! A USB device that is exported: which driver has it, whether it is free, and how its driver is given back.
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use super::busid::BusId;
+use super::error::UsbError;
+use super::sysfs::{self, Sysfs};
+use super::wire::{ImportReply, Speed};
+
+const DRIVER: &str = "usbip-host";
+
+/// A port of this machine whose device is exported. The device itself may come and go.
+#[derive(Clone, Debug)]
+pub struct Device {
+    sysfs: Sysfs,
+    busid: BusId,
+}
+
+/// What can be done with a device now; `usbip_status` in sysfs, numbered in `include/uapi/linux/usbip.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Nothing is plugged in.
+    Gone,
+    /// Another driver has it.
+    NotBound,
+    /// It can be exported.
+    Available,
+    /// It is exported.
+    Exported,
+    /// The kernel gave up on it.
+    Broken,
+}
+
+impl Device {
+    /// The device on a port.
+    pub fn new(sysfs: Sysfs, busid: BusId) -> Self {
+        Self { sysfs, busid }
+    }
+
+    /// Its port.
+    pub fn busid(&self) -> &BusId {
+        &self.busid
+    }
+
+    pub(super) fn sysfs(&self) -> &Sysfs {
+        &self.sysfs
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.sysfs.usb("devices").join(self.busid.as_str()).join(name)
+    }
+
+    fn exists(&self) -> bool {
+        self.file("").exists()
+    }
+
+    /// The driver that has the device, if one has.
+    pub fn driver(&self) -> Option<String> {
+        let target = std::fs::read_link(self.file("driver")).ok()?;
+        Some(target.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// What can be done with it now.
+    pub fn status(&self) -> Result<Status, UsbError> {
+        match sysfs::number::<u32>(&self.file("usbip_status")) {
+            Ok(1) => Ok(Status::Available),
+            Ok(2) => Ok(Status::Exported),
+            Ok(_) => Ok(Status::Broken),
+            Err(why) if why.is_vanished() => Ok(if self.exists() { Status::NotBound } else { Status::Gone }),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Its address on the bus: another one when it was plugged in again.
+    pub(super) fn devnum(&self) -> Option<u32> {
+        sysfs::number(&self.file("devnum")).ok()
+    }
+
+    /// What an importer is told about it.
+    pub fn describe(&self) -> Result<ImportReply, UsbError> {
+        if !self.exists() {
+            return Err(UsbError::NoDevice(self.busid.clone()));
+        }
+        Ok(ImportReply {
+            // The name by which every Linux knows it, wherever sysfs is.
+            path: format!("/sys/bus/usb/devices/{}", self.busid),
+            busid: self.busid.clone(),
+            busnum: sysfs::number(&self.file("busnum"))?,
+            devnum: sysfs::number(&self.file("devnum"))?,
+            speed: Speed::from_sysfs(&sysfs::text(&self.file("speed"))?).for_kernel(),
+            vendor: sysfs::hexadecimal(&self.file("idVendor"))?,
+            product: sysfs::hexadecimal(&self.file("idProduct"))?,
+            release: sysfs::hexadecimal(&self.file("bcdDevice"))?,
+            class: sysfs::hexadecimal(&self.file("bDeviceClass"))?,
+            subclass: sysfs::hexadecimal(&self.file("bDeviceSubClass"))?,
+            protocol: sysfs::hexadecimal(&self.file("bDeviceProtocol"))?,
+            configuration: sysfs::hexadecimal(&self.file("bConfigurationValue"))?,
+            configurations: sysfs::hexadecimal(&self.file("bNumConfigurations"))?,
+            interfaces: sysfs::hexadecimal(&self.file("bNumInterfaces"))?,
+        })
+    }
+
+    /// Takes the device from its driver and gives it to `usbip-host`; nothing is done where that is so, or where no
+    /// device is.
+    pub(super) async fn bind(&self) -> Result<(), UsbError> {
+        let driver = self.driver();
+        if driver.as_deref() == Some(DRIVER) || !self.exists() {
+            return Ok(());
+        }
+        let ours = self.sysfs.usb("drivers").join(DRIVER);
+        if !ours.exists() {
+            sysfs::modprobe(DRIVER).await?;
+        }
+        sysfs::write(ours.join("match_busid"), format!("add {}", self.busid)).await?;
+        if let Some(driver) = driver {
+            tracing::info!("taking the USB device {} from its driver {driver}", self.busid);
+            self.vanishing(sysfs::write(self.file("driver/unbind"), self.busid.to_string()).await)?;
+        }
+        self.vanishing(sysfs::write(ours.join("bind"), self.busid.to_string()).await)
+    }
+
+    /// Starts exporting over a socket, which the kernel takes a copy of.
+    pub(super) fn export_now(&self, socket: RawFd) -> Result<(), UsbError> {
+        sysfs::write_now(&self.file("usbip_sockfd"), &format!("{socket}\n"))
+    }
+
+    /// Ends exporting, if it was not over; blocks for up to a quarter of a second.
+    pub(super) fn stop_export_now(&self) {
+        // Refused when the importer has left, when the device is gone, and when it was plugged in again meanwhile.
+        if let Err(why) = sysfs::write_now(&self.file("usbip_sockfd"), "-1\n") {
+            tracing::debug!("{}: nothing to stop: {why}", self.busid);
+        }
+    }
+
+    /// Ends what an exporter that was killed left behind.
+    pub(super) async fn recover(&self) -> Result<(), UsbError> {
+        if self.driver().as_deref() != Some(DRIVER) {
+            return Ok(());
+        }
+        tracing::info!(
+            "the USB device {} was left by an exporter that ended without giving it back",
+            self.busid
+        );
+        self.restore().await
+    }
+
+    /// Gives the device back to the driver that the kernel would choose; what is still exported ends.
+    pub async fn restore(&self) -> Result<(), UsbError> {
+        match self.driver() {
+            Some(driver) if driver == DRIVER => {
+                let ours = self.sysfs.usb("drivers").join(DRIVER);
+                // Left in the table, it would be taken again when it is plugged in the next time.
+                let forgotten = sysfs::write(ours.join("match_busid"), format!("del {}", self.busid)).await;
+                self.vanishing(forgotten)?;
+                self.vanishing(sysfs::write(ours.join("unbind"), self.busid.to_string()).await)?;
+            }
+            None if self.exists() => {}
+            Some(_) | None => return Ok(()),
+        }
+        tracing::info!("giving the USB device {} back to its default driver", self.busid);
+        self.vanishing(sysfs::write(self.sysfs.usb("drivers_probe"), self.busid.to_string()).await)
+    }
+
+    /// A device that is unplugged while it is worked with is no error: it will come back.
+    fn vanishing(&self, done: Result<(), UsbError>) -> Result<(), UsbError> {
+        match done {
+            Err(why) if why.is_vanished() || !self.exists() => {
+                tracing::debug!("{} vanished: {why}", self.busid);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
