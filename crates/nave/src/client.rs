@@ -79,6 +79,17 @@ impl HubClient {
         serde_json::from_slice(&body).with_context(|| format!("the hub's answer to {path} cannot be read"))
     }
 
+    /// As [`HubClient::post`], by another method.
+    pub async fn send_json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        input: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        let body = self.send(method, path, serde_json::to_vec(input)?.into()).await?;
+        serde_json::from_slice(&body).with_context(|| format!("the hub's answer to {path} cannot be read"))
+    }
+
     /// Does something that answers nothing.
     pub async fn act(&self, method: Method, path: &str, input: &impl Serialize) -> anyhow::Result<()> {
         self.send(method, path, serde_json::to_vec(input)?.into()).await.map(drop)

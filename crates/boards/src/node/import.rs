@@ -67,7 +67,9 @@ pub enum ImportError {
         column: usize,
     },
     /// A port that cannot be listened on.
-    #[error("the import description cannot be used: parts.{part}.tcp.{interface}.local_port: {port} is no port")]
+    #[error(
+        "the import description cannot be used: parts.{part}.tcp.{interface}.local_port: {port} is no port"
+    )]
     Port {
         /// The part.
         part: String,
@@ -154,9 +156,14 @@ mod tests {
 
     #[test]
     fn periods_have_each_unit_once_and_in_order() {
-        for (text, expected) in
-            [("0", 0), ("10h", 36_000), ("1w2d3h4m5s", 788_645), ("90", 90), ("1h30", 3_630), ("1d5s", 86_405)]
-        {
+        for (text, expected) in [
+            ("0", 0),
+            ("10h", 36_000),
+            ("1w2d3h4m5s", 788_645),
+            ("90", 90),
+            ("1h30", 3_630),
+            ("1d5s", 86_405),
+        ] {
             assert_eq!(seconds(text), Ok(expected), "{text}");
         }
         for text in ["h", "1m1h", "1h1h", "-1", "1 h", "1.5h", "10x", "1h ", "5s1", "1s1s"] {

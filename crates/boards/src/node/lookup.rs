@@ -61,7 +61,8 @@ impl Folders {
     /// Those of this process.
     pub fn of_process() -> std::io::Result<Self> {
         let home = std::env::home_dir().unwrap_or_else(|| "/".into());
-        let settings = std::env::var_os("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
+        let settings =
+            std::env::var_os("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
         Ok(Self { working: std::env::current_dir()?, home, settings })
     }
 

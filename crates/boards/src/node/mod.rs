@@ -1,7 +1,10 @@
 //! The node's half: what stands where the boards are, and where they are used. No database and no web server.
 
+pub mod agent;
 pub mod dialect;
 pub mod native;
 pub mod export;
 pub mod exporter;
+pub mod import;
+pub mod lookup;
 pub mod usb;

@@ -5,8 +5,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "node")]
+use std::task::Poll;
 
 use futures::future::BoxFuture;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -23,13 +27,23 @@ const CANCEL: &str = "rpc.cancel";
 
 /// What a request came to.
 pub(crate) struct Outcome {
-    pub(crate) value: Value,
+    /// As it is sent: the other side may show members in the order in which they come.
+    pub(crate) value: Box<RawValue>,
     /// Done once the answer is on its way; never if the request was cancelled first.
     pub(crate) delivered: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl From<Value> for Outcome {
     fn from(value: Value) -> Self {
+        Self::of(&value)
+    }
+}
+
+impl Outcome {
+    /// A value.
+    pub(crate) fn of(value: &impl Serialize) -> Self {
+        // What is answered are texts, numbers, lists and maps with texts as keys: all of them are JSON.
+        let value = serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned());
         Self { value, delivered: None }
     }
 }
@@ -92,6 +106,10 @@ impl Channel {
     /// Calls the other side, for as long as it takes or the connection lasts.
     pub(crate) async fn call(&self, method: &str, params: Value) -> Result<Value, CallError> {
         let id = self.0.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        self.call_as(id, method, params).await
+    }
+
+    async fn call_as(&self, id: u64, method: &str, params: Value) -> Result<Value, CallError> {
         let (sender, answered) = oneshot::channel();
         self.pending().insert(id, sender);
         let _forget = Forget { channel: self, id };
@@ -104,6 +122,33 @@ impl Channel {
             }
         };
         self.0.closed.run_until_cancelled(call).await.unwrap_or(Err(CallError::Closed))
+    }
+
+    /// Calls the other side until nobody wants that any more, and then has it cancelled there. What the other side did
+    /// before it heard so still counts: `None` means that it was cancelled in time.
+    #[cfg(feature = "node")]
+    pub(crate) async fn call_until(
+        &self,
+        method: &str,
+        params: Value,
+        unwanted: CancellationToken,
+    ) -> Option<Result<Value, CallError>> {
+        let id = self.0.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut call = std::pin::pin!(self.call_as(id, method, params));
+        let cancel = async {
+            unwanted.cancelled().await;
+            self.call(CANCEL, json!([id])).await
+        };
+        tokio::select! {
+            biased;
+            result = &mut call => Some(result),
+            // Answers come in order: one to the call itself would have been heard by now.
+            cancelled = cancel => match (futures::poll!(call), cancelled) {
+                (Poll::Ready(result), _) => Some(result),
+                (Poll::Pending, Err(error)) => Some(Err(error)),
+                (Poll::Pending, Ok(_)) => None,
+            },
+        }
     }
 
     /// Ends the conversation.
@@ -221,7 +266,7 @@ impl Serving {
                 && work.reach(Stage::Answered)
             {
                 // From here on nothing waits: the answer and what belongs to it happen together.
-                permit.send(message::answer(&id, result.as_ref().map(|outcome| &outcome.value)));
+                permit.send(message::answer(&id, result.as_ref().map(|outcome| &*outcome.value)));
                 if let Ok(Outcome { delivered: Some(delivered), .. }) = result {
                     delivered();
                 }

@@ -1,5 +1,6 @@
 //! JSON-RPC 2.0 as not-my-board speaks it: which messages count, and as what. Nothing here waits or sends.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 /// The codes of errors.
@@ -151,14 +152,14 @@ pub(crate) fn request(id: Option<u64>, method: &str, params: &Value) -> Vec<u8> 
 }
 
 /// An answer.
-pub(crate) fn answer(id: &Id, result: Result<&Value, &Failure>) -> Vec<u8> {
-    let message = match result {
-        Ok(result) => json!({ "jsonrpc": "2.0", "id": id.0, "result": result }),
+pub(crate) fn answer(id: &Id, result: Result<&RawValue, &Failure>) -> Vec<u8> {
+    match result {
+        Ok(result) => format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id.0).into_bytes(),
         Err(Failure { code, message }) => {
-            json!({ "jsonrpc": "2.0", "id": id.0, "error": { "code": code, "message": message } })
+            let error = json!({ "code": code, "message": message });
+            json!({ "jsonrpc": "2.0", "id": id.0, "error": error }).to_string().into_bytes()
         }
-    };
-    message.to_string().into_bytes()
+    }
 }
 
 /// The answer to what cannot be understood.
@@ -193,7 +194,7 @@ mod tests {
             let Incoming::Request { id: Some(parsed), .. } = Incoming::parse(text.as_bytes()) else {
                 return Err(TestCaseError::fail("a request"));
             };
-            let answer: Value = serde_json::from_slice(&answer(&parsed, Ok(&Value::Null))).unwrap();
+            let answer: Value = serde_json::from_slice(&answer(&parsed, Ok(RawValue::NULL))).unwrap();
             prop_assert_eq!(&answer["id"], &json!(id));
         }
     }

@@ -2,6 +2,8 @@
 //! WebSocket that carries them. Which methods there are, each half knows for itself.
 
 pub(crate) mod channel;
+#[cfg(feature = "node")]
+pub(crate) mod lines;
 pub(crate) mod message;
 pub(crate) mod python;
 pub(crate) mod websocket;

@@ -78,7 +78,7 @@ pub async fn run(cli: Cli, printer: &Printer, handed_over: Inherited) -> anyhow:
         Command::Mail(command) => mail::run(&context, command).await,
         Command::Audit(args) => operate::audit(&context, args).await,
         Command::Board(command) => board::run(&context, command).await,
-        Command::NotMyBoard(command) => not_my_board::run(&context, command).await,
+        Command::NotMyBoard(command) => not_my_board::run(&context, command, handed_over).await,
         Command::Completions { shell } => reference::completions(&context, shell),
         Command::Man { authorization: true, .. } => reference::authorization(&context),
         Command::Man { openapi: true, .. } => {

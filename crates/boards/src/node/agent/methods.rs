@@ -18,40 +18,41 @@ impl Methods for Agent {
         params: Params,
     ) -> BoxFuture<'static, Result<Outcome, Failure>> {
         let agent = self.clone();
-        async move { agent.answer(&method, params).await.map(Outcome::from) }.boxed()
+        async move { agent.answer(&method, params).await }.boxed()
     }
 }
 
 impl Agent {
-    async fn answer(&self, method: &str, params: Params) -> Result<Value, Failure> {
+    async fn answer(&self, method: &str, params: Params) -> Result<Outcome, Failure> {
         let function = format!("Agent.{method}");
         match method {
             "reserve" => {
                 let names = ["name", "import_description_toml", "place_name"];
-                let [name, toml, place] = arguments(&function, names, optional(params, &names, [Value::Null]))?;
+                let [name, toml, place] =
+                    arguments(&function, names, optional(params, &names, [Value::Null]))?;
                 let (name, toml) = (text("name", &name)?, text("import_description_toml", &toml)?);
-                done(self.reserve(name, toml, text_or_none("place_name", &place)?).await)
+                answer(self.reserve(name, toml, text_or_none("place_name", &place)?).await)
             }
             "return_reservation" => {
                 let names = ["name", "force"];
                 let [name, force] = arguments(&function, names, optional(params, &names, [json!(false)]))?;
-                done(self.give_back(text("name", &name)?, force == true).await)
+                answer(self.give_back(text("name", &name)?, force == true).await)
             }
             "attach" => {
                 let [name] = arguments(&function, ["name"], params)?;
-                done(self.attach(text("name", &name)?).await)
+                answer(self.attach(text("name", &name)?).await)
             }
             "detach" => {
                 let [name] = arguments(&function, ["name"], params)?;
-                done(self.detach(text("name", &name)?).await)
+                answer(self.detach(text("name", &name)?).await)
             }
             "list" => {
                 let [] = arguments(&function, [], params)?;
-                value(&self.list())
+                Ok(Outcome::of(&self.list()))
             }
             "status" => {
                 let [] = arguments(&function, [], params)?;
-                value(&self.status())
+                Ok(Outcome::of(&self.status()))
             }
             "get_import_description" => {
                 let [name] = arguments(&function, ["name"], params)?;
@@ -60,7 +61,7 @@ impl Agent {
             "update_import_description" => {
                 let [name, toml] = arguments(&function, ["name", "import_description_toml"], params)?;
                 let (name, toml) = (text("name", &name)?, text("import_description_toml", &toml)?);
-                done(self.update_import_description(name, toml).await)
+                answer(self.update_import_description(name, toml).await)
             }
             "search" => {
                 let names = ["import_description_toml"];
@@ -68,9 +69,11 @@ impl Agent {
                 let toml = text_or_none(names[0], &toml)?;
                 let places = self.search(toml).await.map_err(failure)?;
                 if toml.is_none() {
-                    return value(&places);
+                    return Ok(Outcome::of(&places));
                 }
-                Ok(places.into_iter().map(|place| json!({ "name": place.name })).collect())
+                let names: Vec<Value> =
+                    places.into_iter().map(|place| json!({ "name": place.name })).collect();
+                Ok(Outcome::of(&names))
             }
             "get_place_by_name" => {
                 let [name] = arguments(&function, ["place_name"], params)?;
@@ -94,16 +97,8 @@ fn failure(error: AgentError) -> Failure {
     Failure::raised(error.to_string())
 }
 
-fn value<T: Serialize>(answer: &T) -> Result<Value, Failure> {
-    serde_json::to_value(answer).map_err(|error| Failure::raised(error.to_string()))
-}
-
-fn answer<T: Serialize>(answer: Result<T, AgentError>) -> Result<Value, Failure> {
-    value(&answer.map_err(failure)?)
-}
-
-fn done(answer: Result<(), AgentError>) -> Result<Value, Failure> {
-    answer.map(|()| Value::Null).map_err(failure)
+fn answer<T: Serialize>(answer: Result<T, AgentError>) -> Result<Outcome, Failure> {
+    answer.map(|answer| Outcome::of(&answer)).map_err(failure)
 }
 
 fn text<'a>(name: &str, value: &'a Value) -> Result<&'a str, Failure> {

@@ -189,8 +189,10 @@ impl Agent {
         let (agent, name) = (self.clone(), name.to_owned());
         finish(tokio::spawn(async move {
             let _lock = agent.0.locks.lock(&name).await;
-            let (id, attached) =
-                agent.0.table.with(&name, |reservation| (reservation.seat.place().id, reservation.attached))?;
+            let (id, attached) = agent
+                .0
+                .table
+                .with(&name, |reservation| (reservation.seat.place().id, reservation.attached))?;
             if attached {
                 if !force {
                     return Err(AgentError::StillAttached(name));
@@ -237,8 +239,7 @@ impl Agent {
             return Err(AgentError::AlreadyAttached(name.to_owned()));
         }
         let opened = self.open(&seat, &wanted).await;
-        let tunnels =
-            opened.map_err(|problems| AgentError::Attach { name: name.to_owned(), problems })?;
+        let tunnels = opened.map_err(|problems| AgentError::Attach { name: name.to_owned(), problems })?;
         self.0.table.with(name, |reservation| {
             reservation.tunnels = wanted.into_iter().zip(tunnels.into_iter().map(Some)).collect();
             reservation.attached = true;
@@ -352,9 +353,8 @@ impl Agent {
     pub async fn holders(&self) -> Result<Vec<Holder>, AgentError> {
         let (places, holdings) = futures::try_join!(self.farm().places(), self.farm().holdings())?;
         let name = |id: PlaceId| places.iter().find(|place| place.id == id).map(|place| place.name.clone());
-        let holder = |holding: farm::Holding| {
-            Some(Holder { place_name: name(holding.place_id)?, user: holding.user })
-        };
+        let holder =
+            |holding: farm::Holding| Some(Holder { place_name: name(holding.place_id)?, user: holding.user });
         Ok(holdings.into_iter().filter_map(holder).collect())
     }
 

@@ -71,7 +71,11 @@ impl Table {
 
     pub(super) fn moved(&self, was: PlaceId, now: Place) {
         if let Some(reservation) = self.all().iter().find(|known| known.seat.place().id == was) {
-            tracing::info!(reservation.name, place = now.name, "a reserved place is reached in another way now");
+            tracing::info!(
+                reservation.name,
+                place = now.name,
+                "a reserved place is reached in another way now"
+            );
             reservation.seat.move_to(now);
         }
     }

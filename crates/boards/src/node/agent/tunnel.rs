@@ -82,7 +82,9 @@ impl Tunnel {
                 let connect: Connect = Arc::new(move || farm.connect(&seat.place(), &Target::Usb));
                 let attach = means.usb.attach(usbid.clone(), *port_num, connect);
                 match tokio::time::timeout(PATIENCE, attach).await {
-                    Ok(attached) => attached.map(Self::Usb).map_err(|why| format!("USB device {usbid}: {why}")),
+                    Ok(attached) => {
+                        attached.map(Self::Usb).map_err(|why| format!("USB device {usbid}: {why}"))
+                    }
                     Err(_) => Err(format!(
                         "USB device {usbid} did not appear within {} s: is it plugged in at the exporter?",
                         PATIENCE.as_secs()

@@ -1,5 +1,6 @@
 //! The agent's socket on this machine: who may open it may use the agent.
 
+use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -49,7 +50,7 @@ pub fn bind(path: &Path) -> Result<UnixListener, SocketError> {
         std::fs::remove_file(path).map_err(system)?;
     }
     let listener = UnixListener::bind(path).map_err(system)?;
-    std::fs::set_permissions(path, PermissionsExt::from_mode(0o660)).map_err(system)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(system)?;
     let group = match Group::from_name(GROUP) {
         Ok(Some(group)) => std::os::unix::fs::chown(path, None, Some(group.gid.as_raw())),
         Ok(None) => Err(io::Error::other("there is no such group")),

@@ -141,8 +141,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_told_with_its_words() -> io::Result<()> {
-        let refusal = "HTTP/1.1 403 \r\nConnection: close\r\n\r\nYour IP address is not allowed.\n";
-        let port = exporter(&["", refusal, ""]).await?;
+        const REFUSED: &str = "HTTP/1.1 403 \r\nConnection: close\r\n\r\nYour IP address is not allowed.\n";
+        let port = exporter(&["", REFUSED, ""]).await?;
         let told = connect("127.0.0.1", port, "far:1").await.unwrap_err().to_string();
         assert_eq!(
             told,

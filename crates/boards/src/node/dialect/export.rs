@@ -24,8 +24,9 @@ use crate::not_my_board::python::arguments;
 
 /// How long the hub's last word counts while the hub is away.
 const AWAY: Duration = Duration::from_mins(2);
-/// How long after a return the hub may take to say again whom to let through. One that forgot it says nothing.
-const TELLING: Duration = Duration::from_secs(10);
+/// How long after a return the hub may take to say again whom to let through: an agent may have to come back to it and
+/// reserve again. A hub that forgot everything says nothing.
+const TELLING: Duration = Duration::from_secs(30);
 /// How long the hub may take to register a place, with the sign-in that belongs to it.
 const REGISTERING: Duration = Duration::from_mins(1);
 /// How long the goodbye may take.

@@ -17,9 +17,8 @@ use super::answer::{self, Refusal};
 use super::head::Head;
 use super::listen::Shared;
 use crate::api::Part;
+use crate::node::dialect::connect::USB;
 
-/// The target that the exporter serves itself.
-const USB: &str = "usb.not-my-board.localhost:3240";
 /// How long a connection may take to say what it wants.
 const ASKING: Duration = Duration::from_secs(30);
 /// How long a target may take to answer. An agent waits for longer.

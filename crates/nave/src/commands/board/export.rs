@@ -15,7 +15,7 @@ use nave_link::random::Random;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{moment, node};
+use super::super::node::{self, moment};
 use super::Context;
 use crate::cli::board::Export;
 use crate::logging;

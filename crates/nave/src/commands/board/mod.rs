@@ -10,7 +10,8 @@ use nave_boards::api::{
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{Context, moment};
+use super::Context;
+use super::node::moment;
 use crate::cli::board::Board;
 use crate::client::segment;
 

@@ -74,7 +74,7 @@ async fn reserve(session: &Arc<Session>, params: Params) -> Result<Outcome, Fail
     let id = reserved.place.id;
     let session = Arc::clone(session);
     let delivered = move || session.take(reserved);
-    Ok(Outcome { value: json!(id), delivered: Some(Box::new(delivered)) })
+    Ok(Outcome { delivered: Some(Box::new(delivered)), ..Outcome::of(&id) })
 }
 
 async fn return_reservation(session: &Session, params: Params) -> Result<Outcome, Failure> {
