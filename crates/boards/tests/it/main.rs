@@ -5,6 +5,9 @@
 mod auth;
 mod client;
 mod door;
+mod exporter;
+mod exporter_farm;
+mod exporter_login;
 mod probes;
 mod python;
 mod queue;
