@@ -11,3 +11,4 @@ mod mail;
 mod netns;
 mod not_my_board;
 mod program;
+mod usb;
