@@ -87,7 +87,7 @@ pub async fn run(context: &Context<'_>, command: NotMyBoard, handed_over: Inheri
         }
         NotMyBoard::Show(args) => show(context, &args).await,
         NotMyBoard::Edit(args) => edit::run(&mut talk(args.verbose.verbose).await?, &args.name).await,
-        other => bail!("this is not a part of the program yet: {other:?}"),
+        other @ NotMyBoard::Uevent(_) => bail!("this is not a part of the program yet: {other:?}"),
     }
 }
 
