@@ -7,3 +7,5 @@ pub mod hub;
 pub mod matching;
 #[cfg(feature = "node")]
 pub mod node;
+#[cfg(any(feature = "hub", feature = "node"))]
+mod not_my_board;

@@ -4,10 +4,13 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::TLS13;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme};
@@ -78,6 +81,114 @@ pub fn by_system() -> Arc<ClientConfig> {
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(config)
+}
+
+/// TLS with a certificate for the server's name that this machine's own authorities vouch for, or those in `files` (PEM);
+/// a certificate in `files` that a server shows itself is taken too, whatever it says of its use. Older servers may speak
+/// TLS 1.2: this is for the hubs of others, and for what stands beside them.
+///
+/// # Errors
+///
+/// When a file cannot be read, or holds no certificate; the path is part of the error.
+pub fn by_authorities(files: &[PathBuf]) -> io::Result<Arc<ClientConfig>> {
+    let mut named = Vec::new();
+    for path in files {
+        let failed = |error: String| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
+        };
+        let before = named.len();
+        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))? {
+            named.push(certificate.map_err(|error| failed(error.to_string()))?);
+        }
+        if named.len() == before {
+            return Err(failed("there is no certificate in it".to_owned()));
+        }
+    }
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(named.clone());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("the provider has the cipher suites of TLS 1.2 and 1.3");
+    let mut config = if roots.is_empty() {
+        // Nobody is trusted: a verifier cannot be built of that.
+        builder.with_root_certificates(roots).with_no_client_auth()
+    } else {
+        let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(io::Error::other)?;
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Vouched { chains, named }))
+            .with_no_client_auth()
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Accepts whom an authority vouches for, and the very certificates that were named: `openssl req -x509` writes ones that
+/// call themselves authorities, and people name those.
+#[derive(Debug)]
+struct Vouched {
+    chains: Arc<WebPkiServerVerifier>,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl Vouched {
+    /// Whether a certificate that was named is for this server, now.
+    fn is_named(&self, shown: &CertificateDer<'_>, server: &ServerName<'_>, now: UnixTime) -> bool {
+        let valid = x509_parser::parse_x509_certificate(shown).is_ok_and(|(_, certificate)| {
+            let validity = certificate.validity();
+            i64::try_from(now.as_secs()).is_ok_and(|now| {
+                (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now)
+            })
+        });
+        valid
+            && self.named.iter().any(|named| named.as_ref() == shown.as_ref())
+            && rustls::server::ParsedCertificate::try_from(shown)
+                .is_ok_and(|parsed| rustls::client::verify_server_name(&parsed, server).is_ok())
+    }
+}
+
+impl ServerCertVerifier for Vouched {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let vouched =
+            self.chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        if vouched.is_err() && self.is_named(end_entity, server_name, now) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        vouched
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chains.supported_verify_schemes()
+    }
 }
 
 /// Whether a TLS handshake failed because nobody vouches for the certificate under that name.

@@ -5,6 +5,8 @@
     reason = "help texts show addresses in brackets, which are no links"
 )]
 
+pub mod not_my_board;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -79,6 +81,9 @@ pub enum Command {
     Backup(Backup),
     /// Restore a hub from a backup
     Restore(Restore),
+    /// Use a farm of boards with the command line of not-my-board
+    #[command(subcommand)]
+    NotMyBoard(not_my_board::NotMyBoard),
     /// Print shell completions
     Completions {
         /// The shell

@@ -1,3 +1,9 @@
-//! The node's half: what exporters and agents do with the hardware itself. No database and no web server.
+//! The node's half: what stands where the boards are, and where they are used. No database and no web server.
 
+pub mod agent;
+pub mod dialect;
+pub mod export;
+pub mod exporter;
+pub mod import;
+pub mod lookup;
 pub mod usb;

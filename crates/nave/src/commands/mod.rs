@@ -7,6 +7,7 @@ mod hub;
 mod login;
 mod mail;
 mod node;
+mod not_my_board;
 mod operate;
 mod reference;
 mod up;
@@ -75,6 +76,7 @@ pub async fn run(cli: Cli, printer: &Printer, handed_over: Inherited) -> anyhow:
         Command::Token(command) => user::token(&context, command).await,
         Command::Mail(command) => mail::run(&context, command).await,
         Command::Audit(args) => operate::audit(&context, args).await,
+        Command::NotMyBoard(command) => not_my_board::run(&context, command, handed_over).await,
         Command::Completions { shell } => reference::completions(&context, shell),
         Command::Man { authorization: true, .. } => reference::authorization(&context),
         Command::Man { openapi: true, .. } => {

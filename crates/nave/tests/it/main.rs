@@ -9,6 +9,8 @@ mod kill;
 mod login;
 mod mail;
 mod netns;
+mod nmb_agent;
+mod nmb_exporter;
 mod not_my_board;
 mod program;
 mod usb;

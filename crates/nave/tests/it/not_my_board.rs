@@ -25,7 +25,7 @@ const CONFIG: &str = r#"
 
 /// A program from the environment that tests install. Its agent listens in `/run`, whatever it is told: here that is a
 /// folder of the host.
-fn python(host: &Host, args: &[&str]) -> anyhow::Result<Command> {
+pub fn python(host: &Host, args: &[&str]) -> anyhow::Result<Command> {
     let python = nave_testkit::need::python("not_my_board").context("not-my-board is not installed")?;
     std::fs::create_dir_all(host.home().join("run"))?;
     let mut command = host.command("unshare");

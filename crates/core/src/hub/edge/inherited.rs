@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::TcpListener as StdListener;
 use std::os::fd::{AsFd, RawFd};
+use std::os::unix::net::UnixListener;
 
 use listenfd::ListenFd;
 use nix::sys::socket::{
@@ -75,6 +76,33 @@ impl Inherited {
         };
         listener.set_nonblocking(true)?;
         Ok(TcpListener::from_std(listener)?)
+    }
+}
+
+impl Inherited {
+    /// Takes over a listening Unix socket; the error says why not.
+    pub fn take_unix(&mut self, descriptor: RawFd) -> Result<UnixListener, String> {
+        let listener = if descriptor == 0 {
+            let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(|error| error.to_string())?;
+            UnixListener::from(stdin)
+        } else {
+            let announced = self.0.len();
+            let missing = || {
+                format!(
+                    "it was not passed to this process: LISTEN_FDS announced {announced}, counted from descriptor {FIRST}"
+                )
+            };
+            let index = usize::try_from(descriptor - FIRST).ok().filter(|index| *index < announced);
+            let taken = self.0.take_unix_listener(index.ok_or_else(missing)?);
+            taken.map_err(|error| error.to_string())?.ok_or("something else has it already")?
+        };
+        match getsockopt(&listener, sockopt::AcceptConn) {
+            Ok(true) if listener.local_addr().is_ok() => {}
+            Ok(_) => return Err("it is a socket, but not a Unix socket that listens".to_owned()),
+            Err(error) => return Err(format!("it is not a socket ({error})")),
+        }
+        listener.set_nonblocking(true).map_err(|error| error.to_string())?;
+        Ok(listener)
     }
 }
 

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::message::Failure;
-use super::python::{items, iterate, missing_arguments, type_name};
+use super::python::{items, iterate};
 use crate::api::{Part, TcpInterface, UsbInterface};
 use crate::hub::places::{Description, Place};
+use crate::not_my_board::message::Failure;
+use crate::not_my_board::python::{missing_arguments, type_name};
 
 /// What Python calls the function that reads a model.
 const READER: &str = "not_my_board._models.BaseModel.init_recursive()";

@@ -7,12 +7,13 @@ use futures::future::BoxFuture;
 use nave_core::hub::access::Action;
 use serde_json::{Value, json};
 
-use super::channel::{Channel, Methods, Outcome};
 use super::description;
-use super::message::{Failure, Params};
-use super::python::{arguments, hashable, iterate, key_error};
+use super::python::{iterate, key_error};
 use super::session::Session;
 use crate::hub::{READ, REGISTER, RESERVE};
+use crate::not_my_board::channel::{Channel, Methods, Outcome};
+use crate::not_my_board::message::{Failure, Params};
+use crate::not_my_board::python::{arguments, hashable};
 
 /// A method, and what whoever calls it must be allowed to do; nothing for what tells and changes nothing.
 pub const METHODS: [(&str, Option<Action>); 7] = [
@@ -73,7 +74,7 @@ async fn reserve(session: &Arc<Session>, params: Params) -> Result<Outcome, Fail
     let id = reserved.place.id;
     let session = Arc::clone(session);
     let delivered = move || session.take(reserved);
-    Ok(Outcome { value: json!(id), delivered: Some(Box::new(delivered)) })
+    Ok(Outcome { delivered: Some(Box::new(delivered)), ..Outcome::of(&id) })
 }
 
 async fn return_reservation(session: &Session, params: Params) -> Result<Outcome, Failure> {
@@ -114,10 +115,4 @@ async fn get_authentication_response(
     let told = channel.notify("oidc_callback_registered").await;
     told.map_err(|error| Failure::raised(error.to_string()))?;
     Ok(Value::Object(login.query().await).into())
-}
-
-/// Which request is to be cancelled, by its key.
-pub(super) fn to_cancel(params: Params) -> Result<String, Failure> {
-    let [id] = arguments("Channel._cancel_local", ["id_"], params)?;
-    Ok(hashable(&id)?.to_string())
 }

@@ -3,15 +3,12 @@
 
 mod address;
 mod auth;
-mod channel;
 mod description;
 mod logins;
-mod message;
 mod methods;
 mod python;
 mod routes;
 mod session;
-mod work;
 
 pub(in crate::hub) use self::auth::Auth;
 pub use self::auth::{AuthTable, IssuerTable, Permission, Role};

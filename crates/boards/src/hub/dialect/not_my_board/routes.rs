@@ -21,8 +21,10 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::auth::Auth;
 use super::session::Session;
-use super::{address, channel, description, python};
+use super::{address, description, python};
 use crate::hub::{Boards, READ};
+use crate::not_my_board::channel::Channel;
+use crate::not_my_board::websocket::{self, End};
 
 /// Declares them.
 pub(in crate::hub) fn routes(boards: &Boards, routes: Routes) -> Routes {
@@ -92,11 +94,10 @@ fn open(
         let Ok(upgraded) = upgrade.await else { return };
         let Ok((io, early)) = edge::upgraded(upgraded) else { return };
         let io = Prefixed::new(early, io);
-        let socket =
-            WebSocketStream::from_raw_socket(io, Role::Server, Some(channel::websocket_config())).await;
-        let (channel, outgoing) = channel::Channel::new();
+        let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket::config())).await;
+        let (channel, outgoing) = Channel::new();
         let session = Session::new(boards, hub, address, channel.clone());
-        channel::serve(socket, (channel, outgoing), Arc::new(Arc::clone(&session)), stop).await;
+        websocket::serve(End::Hub, socket, (channel, outgoing), Arc::new(Arc::clone(&session)), stop).await;
         session.end().await;
     });
     Ok(answer.map(|()| Body::empty()))

@@ -17,13 +17,13 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::auth::Identity;
-use super::channel::Channel;
 use super::logins::Logins;
-use super::message::Failure;
 use crate::hub::gate::Exporter;
 use crate::hub::places::{Description, Place};
 use crate::hub::reserve::{self, Reserved};
 use crate::hub::{Boards, READ, REGISTER, RESERVE};
+use crate::not_my_board::channel::Channel;
+use crate::not_my_board::message::Failure;
 
 /// How long a client may take to bring its token.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How far a request has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// It is worked on.
     #[default]
     Under,
@@ -18,7 +18,7 @@ pub(super) enum Stage {
 
 /// One request under way.
 #[derive(Debug, Default)]
-pub(super) struct Work {
+pub(crate) struct Work {
     stage: Mutex<Stage>,
     cancelled: CancellationToken,
     ended: CancellationToken,
@@ -26,7 +26,7 @@ pub(super) struct Work {
 
 impl Work {
     /// Answers or cancels it; whether that was still possible.
-    pub(super) fn reach(&self, end: Stage) -> bool {
+    pub(crate) fn reach(&self, end: Stage) -> bool {
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         if *stage != Stage::Under {
             return false;
@@ -39,17 +39,17 @@ impl Work {
     }
 
     /// Does something as long as the request is not cancelled.
-    pub(super) async fn unless_cancelled<F: Future>(&self, work: F) -> Option<F::Output> {
+    pub(crate) async fn unless_cancelled<F: Future>(&self, work: F) -> Option<F::Output> {
         self.cancelled.run_until_cancelled(work).await
     }
 
     /// Marks the request as ended when it is dropped.
-    pub(super) fn ends(&self) -> DropGuard {
+    pub(crate) fn ends(&self) -> DropGuard {
         self.ended.clone().drop_guard()
     }
 
     /// Cancels it and waits until it has ended.
-    pub(super) async fn cancel(&self) {
+    pub(crate) async fn cancel(&self) {
         self.reach(Stage::Cancelled);
         self.ended.cancelled().await;
     }

@@ -1,57 +1,55 @@
-//! One WebSocket on which both sides call each other: requests are worked on side by side, may be cancelled, and are
-//! answered once or, when they were cancelled, never. What the methods are is not known here.
+//! A conversation in which both sides call each other: requests are worked on side by side, may be cancelled, and are
+//! answered once or, when they were cancelled, never. What carries the messages is not known here, nor what the methods
+//! are.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+#[cfg(feature = "node")]
+use std::task::Poll;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{SinkExt as _, StreamExt as _};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::Instant;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::CapacityError;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error as SocketError, Message as Frame};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::message::{self, Failure, Id, Incoming, Params};
+use super::python::{arguments, hashable};
 use super::work::{Stage, Work};
 
-/// The largest message, in bytes.
-const LARGEST: usize = 16 << 20;
-/// The most requests of one client that are worked on at once.
+/// The most requests of the other side that are worked on at once.
 const MOST_REQUESTS: usize = 4096;
-/// How often a client is pinged, and how long after that it may stay silent.
-const PING_EVERY: Duration = Duration::from_secs(20);
-const LOST_AFTER: Duration = Duration::from_secs(40);
-/// How long a client may take to read one message, and the goodbye.
-const WRITE: Duration = Duration::from_secs(20);
-const GOODBYE: Duration = Duration::from_secs(2);
 
 const CANCEL: &str = "rpc.cancel";
 
 /// What a request came to.
-pub(super) struct Outcome {
-    pub(super) value: Value,
+pub(crate) struct Outcome {
+    /// As it is sent: the other side may show members in the order in which they come.
+    pub(crate) value: Box<RawValue>,
     /// Done once the answer is on its way; never if the request was cancelled first.
-    pub(super) delivered: Option<Box<dyn FnOnce() + Send>>,
+    pub(crate) delivered: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl From<Value> for Outcome {
     fn from(value: Value) -> Self {
+        Self::of(&value)
+    }
+}
+
+impl Outcome {
+    /// A value.
+    pub(crate) fn of(value: &impl Serialize) -> Self {
+        // What is answered are texts, numbers, lists and maps with texts as keys: all of them are JSON.
+        let value = serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned());
         Self { value, delivered: None }
     }
 }
 
 /// Answers the other side's requests.
-pub(super) trait Methods: Send + Sync + 'static {
+pub(crate) trait Methods: Send + Sync + 'static {
     /// Works on one request. Dropped when the other side cancels it, or goes away.
     fn call(
         &self,
@@ -63,7 +61,7 @@ pub(super) trait Methods: Send + Sync + 'static {
 
 /// Why a call has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum CallError {
+pub(crate) enum CallError {
     /// The other side said so.
     #[error("{}", .0.message)]
     Failed(Failure),
@@ -82,24 +80,14 @@ struct Shared {
 
 /// One side of the conversation. Cloning it is cheap.
 #[derive(Clone)]
-pub(super) struct Channel(Arc<Shared>);
+pub(crate) struct Channel(Arc<Shared>);
 
 /// What a channel sends.
-pub(super) type Outgoing = mpsc::Receiver<Vec<u8>>;
-
-/// What a client's WebSocket is opened with.
-pub(super) fn websocket_config() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(4 << 10)
-        .write_buffer_size(0)
-        .max_write_buffer_size(64 << 20)
-        .max_message_size(Some(LARGEST))
-        .max_frame_size(Some(LARGEST))
-}
+pub(crate) type Outgoing = mpsc::Receiver<Vec<u8>>;
 
 impl Channel {
     /// A channel, and what it sends.
-    pub(super) fn new() -> (Self, Outgoing) {
+    pub(crate) fn new() -> (Self, Outgoing) {
         let (outgoing, queue) = mpsc::channel(64);
         let shared = Shared {
             outgoing,
@@ -116,8 +104,12 @@ impl Channel {
     }
 
     /// Calls the other side, for as long as it takes or the connection lasts.
-    pub(super) async fn call(&self, method: &str, params: Value) -> Result<Value, CallError> {
+    pub(crate) async fn call(&self, method: &str, params: Value) -> Result<Value, CallError> {
         let id = self.0.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        self.call_as(id, method, params).await
+    }
+
+    async fn call_as(&self, id: u64, method: &str, params: Value) -> Result<Value, CallError> {
         let (sender, answered) = oneshot::channel();
         self.pending().insert(id, sender);
         let _forget = Forget { channel: self, id };
@@ -132,18 +124,56 @@ impl Channel {
         self.0.closed.run_until_cancelled(call).await.unwrap_or(Err(CallError::Closed))
     }
 
+    /// Calls the other side until nobody wants that any more, and then has it cancelled there. What the other side did
+    /// before it heard so still counts: `None` means that it was cancelled in time.
+    #[cfg(feature = "node")]
+    pub(crate) async fn call_until(
+        &self,
+        method: &str,
+        params: Value,
+        unwanted: CancellationToken,
+    ) -> Option<Result<Value, CallError>> {
+        let id = self.0.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut call = std::pin::pin!(self.call_as(id, method, params));
+        let cancel = async {
+            unwanted.cancelled().await;
+            self.call(CANCEL, json!([id])).await
+        };
+        tokio::select! {
+            biased;
+            result = &mut call => Some(result),
+            // Answers come in order: one to the call itself would have been heard by now.
+            cancelled = cancel => match (futures::poll!(call), cancelled) {
+                (Poll::Ready(result), _) => Some(result),
+                (Poll::Pending, Err(error)) => Some(Err(error)),
+                (Poll::Pending, Ok(_)) => None,
+            },
+        }
+    }
+
     /// Ends the conversation.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.0.closing.cancel();
     }
 
     /// Waits for the end of the conversation.
-    pub(super) async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         self.0.closed.cancelled().await;
     }
 
+    /// Waits until this side wants the conversation to end.
+    pub(super) async fn closing(&self) {
+        self.0.closing.cancelled().await;
+    }
+
+    /// The connection is gone: nothing is answered any more.
+    pub(super) fn end(&self) {
+        self.0.closed.cancel();
+        self.pending().clear();
+    }
+
     /// Tells the other side something that has no answer.
-    pub(super) async fn notify(&self, method: &str) -> Result<(), CallError> {
+    pub(crate) async fn notify(&self, method: &str) -> Result<(), CallError> {
         let notice = message::request(None, method, &json!({}));
         self.0.outgoing.send(notice).await.map_err(|_| CallError::Closed)
     }
@@ -161,104 +191,8 @@ impl Drop for Forget<'_> {
     }
 }
 
-/// Serves a connection until it ends; by then every request has ended too.
-pub(super) async fn serve<S>(
-    socket: WebSocketStream<S>,
-    (channel, mut queue): (Channel, Outgoing),
-    methods: Arc<dyn Methods>,
-    stop: CancellationToken,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (mut sink, mut stream) = socket.split();
-    let heard = Mutex::new(Instant::now());
-    let serving = Serving::new(channel.clone(), methods);
-
-    let read = async {
-        while let Some(frame) = stream.next().await {
-            *heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-            match frame {
-                Ok(Frame::Text(text)) => serving.hear(text.as_bytes()).await,
-                Ok(Frame::Binary(bytes)) => serving.hear(&bytes).await,
-                Ok(Frame::Close(_)) => return None,
-                Ok(_) => {}
-                Err(SocketError::Capacity(CapacityError::MessageTooLong { .. })) => {
-                    return Some((CloseCode::Size, "message too big"));
-                }
-                Err(_) => return None,
-            }
-        }
-        None
-    };
-    let write = async {
-        let mut beat = tokio::time::interval(PING_EVERY);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        beat.reset();
-        let mut pings: u32 = 0;
-        loop {
-            let frame = tokio::select! {
-                message = queue.recv() => match message {
-                    Some(message) => Frame::Binary(Bytes::from(message)),
-                    None => return None,
-                },
-                _ = beat.tick() => {
-                    pings = pings.wrapping_add(1);
-                    Frame::Ping(Bytes::copy_from_slice(&pings.to_be_bytes()))
-                }
-            };
-            match tokio::time::timeout(WRITE, sink.send(frame)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return None,
-            }
-        }
-    };
-    let watch = async {
-        loop {
-            let deadline = *heard.lock().unwrap_or_else(PoisonError::into_inner) + LOST_AFTER;
-            if Instant::now() >= deadline {
-                return None;
-            }
-            tokio::time::sleep_until(deadline).await;
-        }
-    };
-    let stopped = async {
-        tokio::select! {
-            () = stop.cancelled() => Some((CloseCode::Restart, "service restart")),
-            () = channel.0.closing.cancelled() => Some((CloseCode::Normal, "")),
-        }
-    };
-    let goodbye = tokio::select! {
-        goodbye = read => goodbye,
-        goodbye = write => goodbye,
-        goodbye = watch => goodbye,
-        goodbye = stopped => goodbye,
-    };
-    channel.0.closed.cancel();
-    channel.pending().clear();
-    drop(queue);
-    serving.end().await;
-    if let Some((code, reason)) = goodbye {
-        let close = CloseFrame { code, reason: reason.into() };
-        let say = async {
-            if sink.send(Frame::Close(Some(close))).await.is_ok()
-                && let Ok(socket) = sink.reunite(stream)
-            {
-                drain(socket.into_inner()).await;
-            }
-        };
-        // Best effort: whoever does not read it learns it from the connection's end.
-        let _ = tokio::time::timeout(GOODBYE, say).await;
-    }
-}
-
-/// Reads on until the other side goes: to end a connection with bytes unread is a reset, which overtakes the goodbye.
-async fn drain<S: AsyncRead + Unpin>(mut io: S) {
-    let mut scrap = vec![0; 16 << 10];
-    while io.read(&mut scrap).await.is_ok_and(|read| read > 0) {}
-}
-
 /// The other side's requests.
-struct Serving {
+pub(super) struct Serving {
     channel: Channel,
     methods: Arc<dyn Methods>,
     slots: Arc<Semaphore>,
@@ -267,7 +201,7 @@ struct Serving {
 }
 
 impl Serving {
-    fn new(channel: Channel, methods: Arc<dyn Methods>) -> Self {
+    pub(super) fn new(channel: Channel, methods: Arc<dyn Methods>) -> Self {
         let slots = Arc::new(Semaphore::new(MOST_REQUESTS));
         Self { channel, methods, slots, works: Arc::default(), tasks: TaskTracker::new() }
     }
@@ -276,7 +210,8 @@ impl Serving {
         self.works.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn hear(&self, bytes: &[u8]) {
+    /// Takes one message.
+    pub(super) async fn hear(&self, bytes: &[u8]) {
         match Incoming::parse(bytes) {
             Incoming::Request { id, method, params } => self.begin(id, method, params).await,
             Incoming::Invalid(id) => self.send(message::invalid_request(&id)).await,
@@ -308,7 +243,7 @@ impl Serving {
             self.works().insert(id.key(), Arc::clone(&work));
         }
         let request: BoxFuture<'static, Result<Outcome, Failure>> = if method == CANCEL {
-            let cancelled = super::methods::to_cancel(params).map(|key| self.works().get(&key).cloned());
+            let cancelled = to_cancel(params).map(|key| self.works().get(&key).cloned());
             Box::pin(async move {
                 if let Some(work) = cancelled? {
                     work.cancel().await;
@@ -331,7 +266,7 @@ impl Serving {
                 && work.reach(Stage::Answered)
             {
                 // From here on nothing waits: the answer and what belongs to it happen together.
-                permit.send(message::answer(&id, result.as_ref().map(|outcome| &outcome.value)));
+                permit.send(message::answer(&id, result.as_ref().map(|outcome| &*outcome.value)));
                 if let Ok(Outcome { delivered: Some(delivered), .. }) = result {
                     delivered();
                 }
@@ -352,7 +287,7 @@ impl Serving {
     }
 
     /// Cancels what is under way and waits for its end.
-    async fn end(&self) {
+    pub(super) async fn end(&self) {
         let works: Vec<Arc<Work>> = self.works().values().cloned().collect();
         for work in works {
             work.reach(Stage::Cancelled);
@@ -360,4 +295,10 @@ impl Serving {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+/// Which request is to be cancelled, by its key.
+fn to_cancel(params: Params) -> Result<String, Failure> {
+    let [id] = arguments("Channel._cancel_local", ["id_"], params)?;
+    Ok(hashable(&id)?.to_string())
 }

@@ -1,17 +1,18 @@
 //! JSON-RPC 2.0 as not-my-board speaks it: which messages count, and as what. Nothing here waits or sends.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 /// The codes of errors.
-pub(super) mod code {
-    pub(in super::super) const INVALID_REQUEST: i64 = -32600;
-    pub(in super::super) const METHOD_NOT_FOUND: i64 = -32601;
-    pub(in super::super) const INTERNAL: i64 = -32603;
+pub(crate) mod code {
+    pub(crate) const INVALID_REQUEST: i64 = -32600;
+    pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
+    pub(crate) const INTERNAL: i64 = -32603;
 }
 
 /// What a request is called by its sender: a text, a whole number, or (in Python, where it is one) a truth value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Id(Value);
+pub(crate) struct Id(Value);
 
 impl Id {
     fn of(value: &Value) -> Option<Self> {
@@ -24,40 +25,40 @@ impl Id {
     }
 
     /// The same for the same id, and different for different ones.
-    pub(super) fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         self.0.to_string()
     }
 }
 
 /// The arguments of a request.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Params {
+pub(crate) enum Params {
     List(Vec<Value>),
     Map(Map<String, Value>),
 }
 
 /// Why a call to the other side failed, or what it is told about its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) code: i64,
-    pub(super) message: String,
+pub(crate) struct Failure {
+    pub(crate) code: i64,
+    pub(crate) message: String,
 }
 
 impl Failure {
     /// What a method raised.
-    pub(super) fn raised(message: impl Into<String>) -> Self {
+    pub(crate) fn raised(message: impl Into<String>) -> Self {
         Self { code: code::INTERNAL, message: message.into() }
     }
 
     /// There is no such method.
-    pub(super) fn no_method() -> Self {
+    pub(crate) fn no_method() -> Self {
         Self { code: code::METHOD_NOT_FOUND, message: "Method not found".to_owned() }
     }
 }
 
 /// A message from the other side.
 #[derive(Debug, PartialEq)]
-pub(super) enum Incoming {
+pub(crate) enum Incoming {
     /// It wants something; without an id it wants no answer.
     Request { id: Option<Id>, method: String, params: Params },
     /// It wanted something that cannot be understood.
@@ -69,7 +70,7 @@ pub(super) enum Incoming {
 }
 
 impl Incoming {
-    pub(super) fn parse(bytes: &[u8]) -> Self {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
         let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
             return Self::Ignored("it is not JSON");
         };
@@ -142,7 +143,7 @@ fn failure(error: &Value) -> Option<Failure> {
 }
 
 /// A request; without an id, a notice.
-pub(super) fn request(id: Option<u64>, method: &str, params: &Value) -> Vec<u8> {
+pub(crate) fn request(id: Option<u64>, method: &str, params: &Value) -> Vec<u8> {
     let message = match id {
         Some(id) => json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }),
         None => json!({ "jsonrpc": "2.0", "method": method, "params": params }),
@@ -151,18 +152,18 @@ pub(super) fn request(id: Option<u64>, method: &str, params: &Value) -> Vec<u8> 
 }
 
 /// An answer.
-pub(super) fn answer(id: &Id, result: Result<&Value, &Failure>) -> Vec<u8> {
-    let message = match result {
-        Ok(result) => json!({ "jsonrpc": "2.0", "id": id.0, "result": result }),
+pub(crate) fn answer(id: &Id, result: Result<&RawValue, &Failure>) -> Vec<u8> {
+    match result {
+        Ok(result) => format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id.0).into_bytes(),
         Err(Failure { code, message }) => {
-            json!({ "jsonrpc": "2.0", "id": id.0, "error": { "code": code, "message": message } })
+            let error = json!({ "code": code, "message": message });
+            json!({ "jsonrpc": "2.0", "id": id.0, "error": error }).to_string().into_bytes()
         }
-    };
-    message.to_string().into_bytes()
+    }
 }
 
 /// The answer to what cannot be understood.
-pub(super) fn invalid_request(id: &Id) -> Vec<u8> {
+pub(crate) fn invalid_request(id: &Id) -> Vec<u8> {
     let failure = Failure { code: code::INVALID_REQUEST, message: "Invalid Request".to_owned() };
     answer(id, Err(&failure))
 }
@@ -193,7 +194,7 @@ mod tests {
             let Incoming::Request { id: Some(parsed), .. } = Incoming::parse(text.as_bytes()) else {
                 return Err(TestCaseError::fail("a request"));
             };
-            let answer: Value = serde_json::from_slice(&answer(&parsed, Ok(&Value::Null))).unwrap();
+            let answer: Value = serde_json::from_slice(&answer(&parsed, Ok(RawValue::NULL))).unwrap();
             prop_assert_eq!(&answer["id"], &json!(id));
         }
     }

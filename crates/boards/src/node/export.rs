@@ -1,0 +1,310 @@
+//! Export descriptions: what a place is and has, and on which port its exporter lets people through to it. A TOML file of
+//! not-my-board's form; the place is called as the file is, without its ending.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::num::NonZeroU16;
+use std::path::Path;
+
+use serde::{Deserialize, Deserializer, de};
+use serde_json::{Value, json};
+
+use super::usb::BusId;
+use crate::api::{Part, TcpInterface, UsbInterface};
+
+/// The largest description, in bytes: thousands of parts fit in.
+const LARGEST: u64 = 256 << 10;
+/// The longest name of a host (RFC 1035, section 2.3.4), in bytes.
+const LONGEST_HOST: usize = 253;
+
+/// A place as its exporter describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportDescription {
+    /// What the place is called.
+    pub name: String,
+    /// Where its exporter listens.
+    pub port: u16,
+    /// What it is made of.
+    pub parts: Vec<Part>,
+}
+
+/// Why a description cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The file cannot be read.
+    #[error("the export description {path} cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is larger than any description.
+    #[error("the export description {path} is larger than {} KiB", LARGEST >> 10)]
+    TooLarge {
+        /// The file.
+        path: String,
+    },
+    /// The file's name names no place.
+    #[error("{path}: the place is called as the file is, so that must be a text without control characters")]
+    Name {
+        /// The file.
+        path: String,
+    },
+    /// Something in it is not what it should be.
+    #[error("{path}, line {line}, column {column}: {}{problem}", field_of(.field))]
+    Text {
+        /// The file.
+        path: String,
+        /// The field, such as `parts[0].tcp.http.port`; empty where there is none.
+        field: String,
+        /// What is wrong with it, and what it should be.
+        problem: String,
+        /// Where, from 1.
+        line: usize,
+        /// Where in the line, from 1.
+        column: usize,
+    },
+}
+
+fn field_of(field: &str) -> String {
+    if field.is_empty() { String::new() } else { format!("`{field}`: ") }
+}
+
+impl ExportDescription {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or is no description; they name the file, the field and what is expected there.
+    pub fn read(path: &Path) -> Result<Self, ExportError> {
+        let shown = path.display().to_string();
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let name = stem.filter(|stem| !stem.chars().any(char::is_control));
+        let name = name.ok_or_else(|| ExportError::Name { path: shown.clone() })?;
+        let unreadable = |source| ExportError::Unreadable { path: shown.clone(), source };
+        let mut text = String::new();
+        let mut file = File::open(path).map_err(unreadable)?.take(LARGEST + 1);
+        file.read_to_string(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > LARGEST {
+            return Err(ExportError::TooLarge { path: shown });
+        }
+        Self::parse(name, &shown, &text)
+    }
+
+    /// Reads the text of a file.
+    fn parse(name: &str, path: &str, text: &str) -> Result<Self, ExportError> {
+        let wrong = |field: String, problem: &str, at: usize| {
+            let (line, column) = position(text, at);
+            let problem = problem.trim().replace('\n', ", ");
+            ExportError::Text { path: path.to_owned(), field, problem, line, column }
+        };
+        let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+        let document = toml::Deserializer::parse(text)
+            .map_err(|error| wrong(String::new(), error.message(), start(&error)))?;
+        let file: Described = serde_path_to_error::deserialize(document).map_err(|error| {
+            let field = error.path().to_string();
+            let field = if field == "." { String::new() } else { field };
+            wrong(field, error.inner().message(), start(error.inner()))
+        })?;
+        let parts = file.parts.into_iter().map(DescribedPart::into).collect();
+        Ok(Self { name: name.to_owned(), port: file.port.0.get(), parts })
+    }
+
+    /// The USB ports of its devices.
+    pub fn usb(&self) -> Vec<BusId> {
+        let interfaces = self.parts.iter().flat_map(|part| part.usb.values());
+        interfaces.filter_map(|interface| interface.usbid.parse().ok()).collect()
+    }
+
+    /// As a hub is told of it.
+    pub fn to_json(&self) -> Value {
+        json!({ "name": self.name, "port": self.port, "parts": self.parts })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    port: Port,
+    parts: Vec<DescribedPart>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DescribedPart {
+    compatible: Vec<String>,
+    #[serde(default)]
+    usb: BTreeMap<String, DescribedUsb>,
+    #[serde(default)]
+    tcp: BTreeMap<String, DescribedTcp>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DescribedUsb {
+    usbid: Usbid,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DescribedTcp {
+    host: Host,
+    port: Port,
+}
+
+struct Port(NonZeroU16);
+
+impl<'de> Deserialize<'de> for Port {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = i64::deserialize(deserializer)?;
+        let port = u16::try_from(number).ok().and_then(NonZeroU16::new);
+        port.map(Self).ok_or_else(|| {
+            de::Error::invalid_value(de::Unexpected::Signed(number), &"a port from 1 to 65535")
+        })
+    }
+}
+
+struct Host(String);
+
+impl<'de> Deserialize<'de> for Host {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        // It stands in the first line of a request, between spaces.
+        if text.is_empty() || text.len() > LONGEST_HOST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(de::Error::invalid_value(
+                de::Unexpected::Str(&text),
+                &"a host's name or address, without spaces",
+            ));
+        }
+        Ok(Self(text))
+    }
+}
+
+struct Usbid(BusId);
+
+impl<'de> Deserialize<'de> for Usbid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map(Self).map_err(de::Error::custom)
+    }
+}
+
+impl From<DescribedPart> for Part {
+    fn from(part: DescribedPart) -> Self {
+        let usb = part.usb.into_iter();
+        let tcp = part.tcp.into_iter();
+        Self {
+            compatible: part.compatible,
+            usb: usb
+                .map(|(name, usb)| (name, UsbInterface { usbid: usb.usbid.0.as_str().to_owned() }))
+                .collect(),
+            tcp: tcp
+                .map(|(name, tcp)| {
+                    (name, TcpInterface { host: tcp.host.0, port: u64::from(tcp.port.0.get()) })
+                })
+                .collect(),
+        }
+    }
+}
+
+/// The line and the column of a byte of a text, from 1.
+fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.rsplit_once('\n').map_or(before, |(_, line)| line);
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BENCH: &str = r#"
+        port = 2192
+        [[parts]]
+        compatible = ["demo", "v2"]
+        usb.jtag = { usbid = "1-4.2" }
+        tcp.http = { host = "127.0.0.1", port = 8080 }
+        [[parts]]
+        compatible = []
+    "#;
+
+    fn told(text: &str) -> String {
+        ExportDescription::parse("bench", "bench.toml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_place_is_read_and_told_as_not_my_boards_exporter_tells_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("my.bench.toml");
+        std::fs::write(&path, BENCH).unwrap();
+        let place = ExportDescription::read(&path).unwrap();
+        assert_eq!(place.usb(), ["1-4.2".parse().unwrap()]);
+        assert_eq!(
+            place.to_json(),
+            json!({ "name": "my.bench", "port": 2192, "parts": [
+                {
+                    "compatible": ["demo", "v2"],
+                    "usb": { "jtag": { "usbid": "1-4.2" } },
+                    "tcp": { "http": { "host": "127.0.0.1", "port": 8080 } },
+                },
+                { "compatible": [], "usb": {}, "tcp": {} },
+            ] })
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let part = |text: &str| told(&format!("port = 1\n[[parts]]\ncompatible = []\n{text}"));
+        let told = [
+            told(""),
+            told("port = 70000\nparts = []"),
+            told("port = \"x\"\nparts = []"),
+            told("port = 1"),
+            told("port = 1\nport = 2"),
+            told("port = 1\nparts = []\nspeed = 3"),
+            part("tcp.http = { host = \"a b\", port = 1 }"),
+            part("tcp.http = { host = \"a\", port = 0 }"),
+            part("tcp.http = { host = \"a\" }"),
+            part("usb.jtag = { usbid = \"../1\" }"),
+            part("usb.jtag = { usbid = \"1-1\", port = 1 }"),
+        ];
+        for (told, expected) in told.iter().zip([
+            "bench.toml, line 1, column 1: missing field `port`",
+            "bench.toml, line 1, column 8: `port`: invalid value: integer `70000`, expected a port from 1 to 65535",
+            "bench.toml, line 1, column 8: `port`: invalid type: string \"x\", expected i64",
+            "bench.toml, line 1, column 1: missing field `parts`",
+            "bench.toml, line 2, column 1: duplicate key",
+            "bench.toml, line 3, column 1: `speed`: unknown field `speed`, expected `port` or `parts`",
+            "bench.toml, line 4, column 21: `parts[0].tcp.http.host`: invalid value: string \"a b\", expected a host's name or address, without spaces",
+            "bench.toml, line 4, column 33: `parts[0].tcp.http.port`: invalid value: integer `0`, expected a port from 1 to 65535",
+            "bench.toml, line 4, column 12: `parts[0].tcp.http`: missing field `port`",
+            "bench.toml, line 4, column 22: `parts[0].usb.jtag.usbid`: \"../1\" is no USB port; one is written like `1-4.2`: bus, dash, and the ports from hub to hub",
+            "bench.toml, line 4, column 29: `parts[0].usb.jtag.port`: unknown field `port`, expected `usbid`",
+        ]) {
+            assert_eq!(told, expected);
+        }
+    }
+
+    #[test]
+    fn hostile_files_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bench.toml");
+        let fails = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            ExportDescription::read(&path).unwrap_err()
+        };
+        assert!(matches!(fails(&"#".repeat(300 << 10)), ExportError::TooLarge { .. }));
+        let size = usize::try_from(LARGEST).unwrap() - 100;
+        for deep in ["[", "a.", "{a=", "[[parts]]\n", "[[a]]\n[[a.a]]\n"] {
+            fails(&format!("port = 1\nx = {}", deep.repeat(size / deep.len())));
+            fails(&deep.repeat(size / deep.len()));
+        }
+        std::fs::write(&path, [0xff]).unwrap();
+        assert!(matches!(ExportDescription::read(&path), Err(ExportError::Unreadable { .. })));
+        let zero = ExportDescription::read(Path::new("/dev/zero")).unwrap_err();
+        assert!(matches!(zero, ExportError::TooLarge { .. } | ExportError::Unreadable { .. }), "{zero}");
+        let name = ExportDescription::read(&folder.path().join("a\tb.toml")).unwrap_err();
+        assert!(matches!(name, ExportError::Name { .. }), "{name}");
+    }
+}
