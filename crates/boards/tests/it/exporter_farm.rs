@@ -74,7 +74,7 @@ impl Place {
     async fn start_by(hub: &TestHub, by: u16, name: &str, patience: Patience) -> anyhow::Result<Self> {
         let port = echo().await?;
         let (exporter, mut place) = open(&[("127.0.0.1", port)]).await?;
-        place.name = name.to_owned();
+        name.clone_into(&mut place.name);
         let exporter = Arc::new(exporter);
         let http = HttpClient::new(&[hub.path().join("cert/hub-cert.pem")])?;
         let client = HubClient::new(&format!("https://localhost:{by}"), http)?;

@@ -53,7 +53,7 @@ impl<'a> Client<'a> {
     /// Exports a place with these tokens until the hub has taken it, or not.
     async fn exports(&self, tokens: TokenSource) -> anyhow::Result<()> {
         let (exporter, mut place) = open(&[]).await?;
-        place.name = "ours".to_owned();
+        "ours".clone_into(&mut place.name);
         let export =
             Export::new(self.hub.clone(), place.to_json(), Arc::new(exporter), tokens, Patience::default());
         let stop = CancellationToken::new();
@@ -117,7 +117,8 @@ async fn tokens_that_have_ended_are_fetched_anew() -> anyhow::Result<()> {
     let client = Client::of(&farm)?;
     let (one, two) = (client.tokens(None, in_two_hours()), client.tokens(None, in_two_hours()));
     let (one, two) = tokio::join!(one.id_token(), two.id_token());
-    (one?, two?);
+    one?;
+    two?;
     // The provider does not know the sign-in any more.
     let store: Value = serde_json::from_slice(&std::fs::read(farm.tokens())?)?;
     let hub = store.as_object().and_then(|hubs| hubs.keys().next()).context("a hub")?.clone();
