@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-pub use self::table::{NEEDS, Need, find_program, node_packages, packages, postgres_programs, python};
+pub use self::table::{
+    NEEDS, Need, build_folder, find_program, node_packages, packages, postgres_programs, python,
+};
 
 /// Whether a test that needs `name` can run. Prints a `SKIP` line where the answer is no, and notes the
 /// test's name in the file that `NAVE_TEST_SKIPPED` names.

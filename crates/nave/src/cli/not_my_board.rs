@@ -60,6 +60,7 @@ pub struct Hub {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_field_names, reason = "it is what the argument is called")]
 pub struct Export {
     #[command(flatten)]
     pub hub: Hub,

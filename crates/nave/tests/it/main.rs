@@ -13,3 +13,4 @@ mod nmb_agent;
 mod nmb_exporter;
 mod not_my_board;
 mod program;
+mod usb;

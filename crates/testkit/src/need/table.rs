@@ -121,6 +121,14 @@ pub const NEEDS: &[Need] = &[
         check: is_root,
     },
     Need {
+        name: "vm",
+        purpose: "a virtual machine with Debian's kernel, to plug USB devices in",
+        apt: &["busybox-static", "dpkg", "qemu-system-x86", "util-linux"],
+        npm: &[],
+        programs: &["qemu-system-x86_64", "busybox", "dpkg-deb", "apt-get", "setpriv"],
+        check: is_root,
+    },
+    Need {
         name: "chromium",
         purpose: "the console as a browser shows it, and as people see it",
         apt: &["chromium", "chromium-driver", "fonts-inter", "fonts-jetbrains-mono"],
@@ -222,7 +230,7 @@ fn has_initdb() -> Result<(), String> {
 }
 
 /// What cargo builds in: beside this program, marked as a cache.
-fn build_folder() -> Option<PathBuf> {
+pub fn build_folder() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_owned)
 }

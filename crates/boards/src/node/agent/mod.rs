@@ -29,7 +29,7 @@ use self::usb::UsbPorts;
 use super::import::{ImportDescription, ImportError};
 
 /// How long to wait before a place is given back again that the hub did not take.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// Why the agent did not do something. The words are not-my-board's, where it has any.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

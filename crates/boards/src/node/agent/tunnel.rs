@@ -80,16 +80,8 @@ impl Tunnel {
             Kind::Usb { usbid, port_num } => {
                 let (farm, seat) = (Arc::clone(&means.farm), seat.clone());
                 let connect: Connect = Arc::new(move || farm.connect(&seat.place(), &Target::Usb));
-                let attach = means.usb.attach(usbid.clone(), *port_num, connect);
-                match tokio::time::timeout(PATIENCE, attach).await {
-                    Ok(attached) => {
-                        attached.map(Self::Usb).map_err(|why| format!("USB device {usbid}: {why}"))
-                    }
-                    Err(_) => Err(format!(
-                        "USB device {usbid} did not appear within {} s: is it plugged in at the exporter?",
-                        PATIENCE.as_secs()
-                    )),
-                }
+                let attached = means.usb.attach(usbid.clone(), *port_num, connect, PATIENCE).await;
+                attached.map(Self::Usb).map_err(|why| format!("USB device {usbid}: {why}"))
             }
         }
     }

@@ -22,6 +22,17 @@ const GIVES_UP: Duration = Duration::from_millis(300);
 
 /// Opens a tunnel through the exporter at `host` and `port` to a target, `HOST:PORT` as the exporter's description has it.
 pub async fn connect(host: &str, port: u16, target: &str) -> io::Result<TcpStream> {
+    Ok(open(host, port, target).await?.stream)
+}
+
+/// A tunnel.
+struct Tunnel {
+    stream: TcpStream,
+    /// Whether it stands up to the target: Nave's exporters connect first and answer then.
+    is_whole: bool,
+}
+
+async fn open(host: &str, port: u16, target: &str) -> io::Result<Tunnel> {
     let at = || if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let open = async {
         let mut stream = TcpStream::connect((host, port)).await.map_err(|error| {
@@ -33,7 +44,7 @@ pub async fn connect(host: &str, port: u16, target: &str) -> io::Result<TcpStrea
         stream.write_all(request.as_bytes()).await?;
         let head = read_head(&mut stream).await?;
         match status(&head) {
-            Some("200") => Ok(stream),
+            Some("200") => Ok(Tunnel { stream, is_whole: is_nave(&head) }),
             Some(status) => {
                 let mut words = Vec::new();
                 // What came counts, also if the exporter then ends the connection hard.
@@ -50,10 +61,13 @@ pub async fn connect(host: &str, port: u16, target: &str) -> io::Result<TcpStrea
     })
 }
 
-/// Finds out whether a target answers. An exporter connects to it only after it has said that all is well, and ends the
-/// connection if it cannot.
+/// Finds out whether a target answers. Python's exporters connect to it only after they have said that all is well, and end
+/// the connection if they cannot.
 pub async fn check(host: &str, port: u16, target: &str) -> io::Result<()> {
-    let stream = connect(host, port, target).await?;
+    let Tunnel { stream, is_whole } = open(host, port, target).await?;
+    if is_whole {
+        return Ok(());
+    }
     match tokio::time::timeout(GIVES_UP, stream.peek(&mut [0])).await {
         Ok(Ok(0)) => {
             Err(io::Error::other("the exporter cannot connect to it, or it ends connections at once"))
@@ -87,6 +101,12 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
             return Err(io::Error::other("the exporter's answer does not end"));
         }
     }
+}
+
+/// Whether one of Nave's exporters answered.
+fn is_nave(head: &[u8]) -> bool {
+    const SERVER: &[u8] = b"\r\nServer: nave/";
+    head.windows(SERVER.len()).any(|window| window == SERVER)
 }
 
 /// The status of an answer, if it is one.
@@ -163,6 +183,8 @@ mod tests {
         connect("127.0.0.1", port, "far:1").await?;
         assert!(check("127.0.0.1", port, "far:1").await.is_err());
         let port = exporter(&["HTTP/1.1 200 \r\n\r\n"]).await?;
+        check("127.0.0.1", port, "far:1").await?;
+        let port = exporter(&["HTTP/1.1 200 \r\nServer: nave/1\r\n\r\n", ""]).await?;
         check("127.0.0.1", port, "far:1").await
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -20,12 +21,13 @@ use tokio_util::task::TaskTracker;
 
 use super::connect;
 use super::connection::{ConnectionError, HubClient};
+use super::tokens::TokenSource;
 use crate::node::agent::farm::{Farm, FarmError, Happening, Holding, Place, PlaceId, Stats, Target, Wire};
 use crate::not_my_board::channel::{CallError, Channel, Methods, Outcome};
 use crate::not_my_board::message::{Failure, Params};
 
 /// How long the hub may be away until what was reserved there is given up.
-pub const GRACE: Duration = Duration::from_secs(120);
+pub const GRACE: Duration = Duration::from_mins(2);
 /// How often the hub is asked for a place that is not back yet.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long the hub may take to take back what an agent has that stops.
@@ -33,19 +35,23 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// A connection that ended sooner than this was not a good one.
 const SHORT: Duration = Duration::from_secs(10);
 
-/// Makes an ID token for the hub when it asks for one.
-pub type TokenSource = Arc<dyn Fn() -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
-
 /// What a hub may call at its agents.
-struct Called(TokenSource);
+struct Called(Arc<TokenSource>);
 
 impl Methods for Called {
     fn call(&self, _: Channel, method: String, _: Params) -> BoxFuture<'static, Result<Outcome, Failure>> {
-        if method != "get_id_token" {
-            return futures::future::err(Failure::no_method()).boxed();
+        let tokens = Arc::clone(&self.0);
+        async move {
+            if method != "get_id_token" {
+                return Err(Failure::no_method());
+            }
+            let token = tokens.id_token().await.map_err(|error| {
+                tracing::warn!("the hub asks for an ID token, and there is none: {error}");
+                Failure::raised(error.to_string())
+            })?;
+            Ok(Outcome::of(&token.expose_secret()))
         }
-        let token = (self.0)();
-        async move { token.await.map(|token| Outcome::of(&token)).map_err(Failure::raised) }.boxed()
+        .boxed()
     }
 }
 
@@ -80,7 +86,7 @@ impl NotMyBoard {
         tokens: TokenSource,
         grace: Duration,
     ) -> Result<Self, ConnectionError> {
-        let methods = Arc::new(Called(tokens));
+        let methods = Arc::new(Called(Arc::new(tokens)));
         let (happening, happened) = mpsc::channel(64);
         let shared = Arc::new(Shared {
             hub,
@@ -107,7 +113,7 @@ impl Shared {
 
     async fn open(&self) -> Result<Channel, ConnectionError> {
         let stop = self.stop.child_token();
-        let (channel, serving) = self.hub.talk(Arc::clone(&self.methods), stop).await?;
+        let (channel, serving) = Box::pin(self.hub.talk(Arc::clone(&self.methods), stop)).await?;
         self.tasks.spawn(serving);
         self.channel.send_replace(Some(channel.clone()));
         Ok(channel)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::busid::BusId;
@@ -32,10 +32,10 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 /// How often the port is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long the kernel may take to free a port.
-const FREEING: Duration = Duration::from_secs(5);
-/// How long the kernel may take to get to know a device; it tries for a while with devices that do not answer.
-const ENUMERATING: Duration = Duration::from_secs(30);
+/// How long the kernel may take to free a port: longer than it waits for an answer of a device that is gone.
+const FREEING: Duration = Duration::from_secs(8);
+/// How long the kernel may take to get to know a device; some need a second try.
+const ENUMERATING: Duration = Duration::from_secs(12);
 
 /// How an attachment is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +151,7 @@ impl Keeper {
                 Err(why) => {
                     tracing::warn!("USB device {} for port {}: {why}", self.busid, self.port_num);
                     self.failed(&why);
-                    self.watching(claim.as_ref(), sleep(pause)).await;
+                    self.watching(claim.as_mut(), sleep(pause)).await;
                     pause = (pause * 2).min(LONGEST);
                 }
             }
@@ -165,7 +165,7 @@ impl Keeper {
         // Whatever its speed will be.
         vhci.port(self.port_num, Speed::High)?;
         let (socket, device) = if claim.is_some() {
-            self.watching(claim.as_ref(), self.import()).await?
+            self.watching(claim.as_mut(), self.import()).await?
         } else {
             self.first_import().await?
         };
@@ -174,7 +174,10 @@ impl Keeper {
             Some(claimed) => claimed,
             None => Claim::new(vhci, port)?,
         };
-        free(&claimed).await?;
+        free(&mut claimed).await?;
+        if let Some(moment) = claimed.free_from() {
+            sleep_until(moment).await;
+        }
         let (claimed, attached) = sysfs::in_thread(move || {
             let attached = claimed.attach_now(&socket, &device);
             (claimed, attached)
@@ -214,10 +217,10 @@ impl Keeper {
     }
 
     /// Waits until the kernel knows the device, or has lost it already.
-    async fn enumerated(&self, claim: &Claim) -> Result<(), UsbError> {
+    async fn enumerated(&self, claim: &mut Claim) -> Result<(), UsbError> {
         let deadline = Instant::now() + ENUMERATING;
         loop {
-            match claim.status()? {
+            match claim.look()? {
                 PortStatus::Attached(busid) => {
                     tracing::info!("USB device {} of the exporter is attached as {busid}", self.busid);
                     self.say(State::Attached { busid });
@@ -238,11 +241,11 @@ impl Keeper {
     }
 
     /// Does something, and meanwhile says whether the device is there.
-    async fn watching<T>(&self, claim: Option<&Claim>, work: impl Future<Output = T>) -> T {
+    async fn watching<T>(&self, claim: Option<&mut Claim>, work: impl Future<Output = T>) -> T {
         let Some(claim) = claim else { return work.await };
         let watch = async {
             loop {
-                match claim.status() {
+                match claim.look() {
                     Ok(PortStatus::Attached(busid)) => self.say(State::Attached { busid }),
                     _ if self.is_attached() => self.say(State::Waiting),
                     _ => {}
@@ -284,26 +287,30 @@ impl Keeper {
 }
 
 /// Waits until a port is free. What is still on it and ours goes: a new connection is here to take its place.
-async fn free(claim: &Claim) -> Result<(), UsbError> {
+async fn free(claim: &mut Claim) -> Result<(), UsbError> {
     let deadline = Instant::now() + FREEING;
     loop {
-        let by = match claim.status()? {
-            PortStatus::Free => return Ok(()),
-            PortStatus::Attached(busid) => Some(busid),
-            PortStatus::Connecting | PortStatus::Broken => None,
-        };
-        if !claim.is_ours() || Instant::now() >= deadline {
-            return Err(UsbError::PortInUse { port: claim.port(), by });
+        let status = claim.look()?;
+        if status == PortStatus::Free && !claim.lingers() {
+            return Ok(());
         }
-        claim.detach_now();
+        if !claim.is_ours() || Instant::now() >= deadline {
+            let PortStatus::Attached(busid) = status else {
+                return Err(UsbError::PortInUse { port: claim.port(), by: None });
+            };
+            return Err(UsbError::PortInUse { port: claim.port(), by: Some(busid) });
+        }
+        if status != PortStatus::Free {
+            claim.detach_now();
+        }
         sleep(LOOK).await;
     }
 }
 
 /// Detaches what is on a port and gives it back.
-async fn detach(claim: Claim) {
+async fn detach(mut claim: Claim) {
     if claim.is_ours()
-        && let Err(why) = free(&claim).await
+        && let Err(why) = free(&mut claim).await
     {
         tracing::warn!("{why}");
     }

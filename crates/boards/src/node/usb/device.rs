@@ -77,7 +77,7 @@ impl Device {
         sysfs::number(&self.file("devnum")).ok()
     }
 
-    /// What an importer is told about it.
+    /// What an importer is told about it. May block for as long as the kernel does something else with the device.
     pub fn describe(&self) -> Result<ImportReply, UsbError> {
         if !self.exists() {
             return Err(UsbError::NoDevice(self.busid.clone()));
@@ -112,12 +112,21 @@ impl Device {
         if !ours.exists() {
             sysfs::modprobe(DRIVER).await?;
         }
+        // It is never taken out again: an entry that is deleted while its device is bound is dead until the module is
+        // loaded anew, and one that stays takes no device that the default driver wants.
         sysfs::write(ours.join("match_busid"), format!("add {}", self.busid)).await?;
+        let devnum = self.devnum();
         if let Some(driver) = driver {
             tracing::info!("taking the USB device {} from its driver {driver}", self.busid);
             self.vanishing(sysfs::write(self.file("driver/unbind"), self.busid.to_string()).await)?;
         }
-        self.vanishing(sysfs::write(ours.join("bind"), self.busid.to_string()).await)
+        let bound = sysfs::write(ours.join("bind"), self.busid.to_string()).await;
+        if bound.is_err() && self.devnum() == devnum && self.driver().is_none() {
+            tracing::debug!("{}: {bound:?}", self.busid);
+            self.restore().await?;
+            return Err(UsbError::NotLendable(self.busid.clone()));
+        }
+        self.vanishing(bound)
     }
 
     /// Starts exporting over a socket, which the kernel takes a copy of.
@@ -150,9 +159,6 @@ impl Device {
         match self.driver() {
             Some(driver) if driver == DRIVER => {
                 let ours = self.sysfs.usb("drivers").join(DRIVER);
-                // Left in the table, it would be taken again when it is plugged in the next time.
-                let forgotten = sysfs::write(ours.join("match_busid"), format!("del {}", self.busid)).await;
-                self.vanishing(forgotten)?;
                 self.vanishing(sysfs::write(ours.join("unbind"), self.busid.to_string()).await)?;
             }
             None if self.exists() => {}

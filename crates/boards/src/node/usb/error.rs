@@ -15,6 +15,12 @@ pub enum UsbError {
     /// Nothing is plugged in there now.
     #[error("there is no USB device at {0}; is it plugged in and switched on?")]
     NoDevice(BusId),
+    /// What is plugged in there cannot be used by another machine.
+    #[error(
+        "the kernel does not lend the USB device at {0}: it is a hub, or itself attached from another machine; give the \
+         port that the device proper hangs on"
+    )]
+    NotLendable(BusId),
     /// Somebody asked for a port that this place does not have.
     #[error("the place has no USB device at {0}")]
     NotExported(BusId),

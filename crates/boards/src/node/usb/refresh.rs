@@ -50,6 +50,15 @@ impl RefreshPipe {
         Ok(receiver)
     }
 
+    /// Whether no other exporter has put its pipe in this one's place.
+    fn is_still_there(&self) -> bool {
+        let ours = nix::sys::stat::fstat(&self.receiver);
+        let there = nix::sys::stat::stat(&self.path);
+        ours.is_ok_and(|ours| {
+            there.is_ok_and(|there| (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino))
+        })
+    }
+
     /// Waits for news.
     pub(super) async fn heard(&mut self) -> io::Result<()> {
         self.receiver.read(&mut [0; 4096]).await.map(drop)
@@ -58,9 +67,10 @@ impl RefreshPipe {
 
 impl Drop for RefreshPipe {
     fn drop(&mut self) {
-        // Another exporter may have replaced it; then its pipe goes, and devices are still found by looking.
-        if let Err(why) = std::fs::remove_file(&self.path) {
-            tracing::debug!("{}: {why}", self.path.display());
+        if !self.is_still_there() {
+            tracing::debug!("{} is another exporter's now", self.path.display());
+        } else if let Err(why) = std::fs::remove_file(&self.path) {
+            tracing::warn!("{} is left behind: {why}", self.path.display());
         }
     }
 }
@@ -72,6 +82,8 @@ pub enum Heard {
     Exporter,
     /// Nobody exports the port: the device was given to its default driver.
     DefaultDriver,
+    /// The device is not there, or not any more.
+    Gone,
 }
 
 /// What the hook of udev or mdev does when a USB device appears: tells the exporter of its port or, if there is none,
@@ -97,6 +109,8 @@ pub async fn uevent(sysfs: &Sysfs, devpath: &str) -> Result<Heard, UsbError> {
         Err(why) if why.kind() == io::ErrorKind::PermissionDenied => return Err(UsbError::NotRoot { path }),
         Err(why) => return Err(UsbError::system(format!("writing to {}", path.display()))(why)),
     }
-    sysfs::write(sysfs.usb("drivers_probe"), device.to_owned()).await?;
-    Ok(Heard::DefaultDriver)
+    match sysfs::write(sysfs.usb("drivers_probe"), device.to_owned()).await {
+        Err(why) if why.is_vanished() => Ok(Heard::Gone),
+        other => other.map(|()| Heard::DefaultDriver),
+    }
 }

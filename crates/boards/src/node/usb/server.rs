@@ -101,7 +101,9 @@ impl Server {
                 return Ok(());
             }
         };
-        let reply = export.device.describe()?;
+        let device = export.device.clone();
+        // Some of it waits for whoever else works with the device.
+        let reply = sysfs::in_thread(move || device.describe()).await??;
         let running = Running { export: Arc::clone(export), turn: Some(turn) };
         let kernels = socket.duplicate().map_err(UsbError::system("handing the connection to the kernel"))?;
         // In one piece: if this future is dropped meanwhile, what was begun is ended when the thread is done.

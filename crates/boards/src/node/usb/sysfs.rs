@@ -109,8 +109,8 @@ pub(super) async fn modprobe(module: &'static str) -> Result<(), UsbError> {
     tracing::info!("loading the kernel module {module}");
     let ended = tokio::process::Command::new("modprobe")
         .arg(module)
-        // Where a service's path does not have it.
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        // A service's path may be without it.
+        .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
         .stdin(Stdio::null())
         .output()
         .await

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use nave_boards::node::agent::Agent;
 use nave_boards::node::agent::unix::{self, SOCKET};
-use nave_boards::node::agent::usb::NoUsb;
-use nave_boards::node::dialect::connection::{HttpClient, HubClient};
+use nave_boards::node::agent::usb::KernelUsb;
 use nave_boards::node::dialect::farm::{GRACE, NotMyBoard};
+use nave_boards::node::dialect::tokens::TokenSource;
+use nave_boards::node::usb::Sysfs;
+use nave_core::clock::Clock;
 use nave_core::hub::edge::Inherited;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,12 +22,10 @@ use crate::logging;
 
 pub async fn run(context: &Context<'_>, args: Args, mut handed_over: Inherited) -> anyhow::Result<()> {
     logging::start("info");
-    let hub = HubClient::new(&args.hub.hub_url, HttpClient::new(&args.hub.cacert)?)?;
-    let tokens = Arc::new(|| -> futures::future::BoxFuture<'static, Result<String, String>> {
-        Box::pin(async { Err("Login required".to_owned()) })
-    });
+    let hub = super::hub(&args.hub.hub_url, &args.hub.cacert)?;
+    let tokens = TokenSource::new(hub.clone(), args.token_cmd, super::token_store(), Clock::system());
     let farm = NotMyBoard::connect(hub, tokens, GRACE).await?;
-    let agent = Agent::new(Arc::new(farm), Arc::new(NoUsb));
+    let agent = Agent::new(Arc::new(farm), Arc::new(KernelUsb::new(Sysfs::system())));
     let listener = match args.fd {
         None => unix::bind(Path::new(SOCKET))?,
         Some(descriptor) => {

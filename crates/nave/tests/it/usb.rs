@@ -1,0 +1,33 @@
+//! USB devices over the network, for real: Debian's kernel in a virtual machine, a board that hangs on its exporter's
+//! half and is attached by its agent's half.
+
+mod board;
+mod library;
+mod pairs;
+
+use nave_testkit::{need, vm};
+
+/// Runs one of these tests in a machine of its own, where it runs the scenario.
+async fn in_a_machine(test: &str, scenario: impl AsyncFnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    if vm::is_inside() {
+        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false).init();
+        return scenario().await;
+    }
+    if !need("vm") {
+        return Ok(());
+    }
+    vm::run_inside(&format!("usb::{test}")).await
+}
+
+#[tokio::test]
+async fn a_machine_lends_a_board_to_itself() -> anyhow::Result<()> {
+    in_a_machine("a_machine_lends_a_board_to_itself", library::scenario).await
+}
+
+#[tokio::test]
+async fn exporters_and_agents_share_a_board() -> anyhow::Result<()> {
+    if !vm::is_inside() && !need("not-my-board") {
+        return Ok(());
+    }
+    in_a_machine("exporters_and_agents_share_a_board", pairs::scenario).await
+}
