@@ -61,6 +61,12 @@ pub async fn show(op: &Op, hub: &Hub, boards: &Boards, name: &str) -> Result<Pla
     Ok(PlaceDetail { place, past: past.collect() })
 }
 
+/// Who has which place, in the order of the places' names.
+pub fn reservations(op: &Op, hub: &Hub) -> Result<Vec<Reservation>> {
+    access::require(op, READ)?;
+    Ok(Boards::pool(hub)?.held().iter().map(|held| reservation(op, held)).collect())
+}
+
 /// Who waits, in the order in which they are served.
 pub fn queue(op: &Op, hub: &Hub) -> Result<Vec<Waiter>> {
     access::require(op, READ)?;

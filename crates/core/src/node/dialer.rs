@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use nave_link::address::NodeTarget;
-use nave_link::dial::{self, DialError, RelayedStream};
+use nave_link::dial::{self, DialError, Known, RelayedStream};
 use nave_link::inner::{self, InnerError};
 use nave_link::key::PublicKey;
 use nave_link::pipe::{Counts, Pipe};
@@ -121,6 +121,11 @@ impl Dialer {
             }
         };
         Ok(Self { attached: attach(folder, random, stop, on_cut, happen)?, peers, cuts })
+    }
+
+    /// The hub and the key to prove to it.
+    pub fn known(&self) -> &Known {
+        self.attached.known()
     }
 
     /// Asks the hub and the other node whether they allow a stream. `peer_key` is the key that the other node must have;

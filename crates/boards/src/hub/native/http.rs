@@ -30,6 +30,7 @@ pub(super) fn routes(boards: &Boards, routes: Routes) -> Routes {
         })
         .noun("reservations", "Exclusive use of a place, for a time.", |routes| {
             routes
+                .operation(Access::Action(READ), operation!(held))
                 .operation(Access::Action(READ), operation!(queue))
                 .operation(Access::Action(RESERVE), operation!(reserve))
                 .operation(Access::OwnOr(MANAGE), operation!(extend))
@@ -105,6 +106,16 @@ async fn close(
 async fn open(op: Op, State(hub): Shared, Extension(boards): Fleet, Path(place): Path<String>) -> Done {
     maintenance::open(&op, &hub, &boards, &place).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists who has which place.
+#[utoipa::path(
+    get,
+    path = "/nave/v1/reservations",
+    responses((status = 200, description = "The reservations, in the order of the places' names", body = Vec<Reservation>))
+)]
+async fn held(op: Op, State(hub): Shared) -> Result<Json<Vec<Reservation>>> {
+    farm::reservations(&op, &hub).map(Json)
 }
 
 /// Lists who waits.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -64,8 +65,20 @@ pub enum Target {
         /// The port.
         port: u64,
     },
-    /// The exporter's own USB/IP server.
-    Usb,
+    /// A USB device, by the exporter's own USB/IP server.
+    Usb {
+        /// The port that it hangs on there.
+        usbid: String,
+    },
+}
+
+/// How somebody wants a place; a hub of not-my-board knows no such terms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// What the reservation is called here.
+    pub name: String,
+    /// For how long at the most; `None`: as long as can be.
+    pub limit: Option<Duration>,
 }
 
 /// A stream that is no TCP socket: an encrypted one.
@@ -112,7 +125,7 @@ pub trait Farm: Send + Sync + 'static {
     fn places(&self) -> BoxFuture<'_, Result<Vec<Place>, FarmError>>;
 
     /// Reserves one of these, waiting for it if others have them all. Whoever drops the future has reserved nothing.
-    fn reserve(&self, candidates: Vec<Place>) -> BoxFuture<'_, Result<PlaceId, FarmError>>;
+    fn reserve(&self, candidates: Vec<Place>, terms: Terms) -> BoxFuture<'_, Result<PlaceId, FarmError>>;
 
     /// Gives a reserved place back; one that is not reserved any more is no error.
     fn give_back(&self, place: PlaceId) -> BoxFuture<'_, Result<(), FarmError>>;

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::client::{AgentClient, ClientError};
-use self::farm::{Farm, FarmError, Happening, Place, PlaceId, Stats};
+use self::farm::{Farm, FarmError, Happening, Place, PlaceId, Stats, Terms};
 use self::locks::Locks;
 use self::plan::Attachment;
 use self::table::{Reservation, Table};
@@ -167,7 +167,8 @@ impl Agent {
             return Err(AgentError::NoMatch);
         }
         let candidates = fitting.iter().map(|(place, _)| place.clone()).collect();
-        let id = self.farm().reserve(candidates).await?;
+        let terms = Terms { name: name.to_owned(), limit: description.auto_return };
+        let id = self.farm().reserve(candidates, terms).await?;
         let Some(at) = fitting.iter().position(|(place, _)| place.id == id) else {
             return Err(AgentError::InvalidPlace);
         };

@@ -79,7 +79,8 @@ impl Tunnel {
             }
             Kind::Usb { usbid, port_num } => {
                 let (farm, seat) = (Arc::clone(&means.farm), seat.clone());
-                let connect: Connect = Arc::new(move || farm.connect(&seat.place(), &Target::Usb));
+                let target = Target::Usb { usbid: usbid.clone() };
+                let connect: Connect = Arc::new(move || farm.connect(&seat.place(), &target));
                 let attached = means.usb.attach(usbid.clone(), *port_num, connect, PATIENCE).await;
                 attached.map(Self::Usb).map_err(|why| format!("USB device {usbid}: {why}"))
             }

@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use super::connect;
 use super::connection::{ConnectionError, HubClient};
 use super::tokens::TokenSource;
-use crate::node::agent::farm::{Farm, FarmError, Happening, Holding, Place, PlaceId, Stats, Target, Wire};
+use crate::node::agent::farm::{Farm, FarmError, Happening, Holding, Place, PlaceId, Stats, Target, Terms, Wire};
 use crate::not_my_board::channel::{CallError, Channel, Methods, Outcome};
 use crate::not_my_board::message::{Failure, Params};
 
@@ -353,7 +353,7 @@ fn understood<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, FarmEr
 fn name(target: &Target) -> String {
     match target {
         Target::Tcp { host, port } => format!("{host}:{port}"),
-        Target::Usb => connect::USB.to_owned(),
+        Target::Usb { .. } => connect::USB.to_owned(),
     }
 }
 
@@ -362,7 +362,7 @@ impl Farm for NotMyBoard {
         self.0.places().boxed()
     }
 
-    fn reserve(&self, candidates: Vec<Place>) -> BoxFuture<'_, Result<PlaceId, FarmError>> {
+    fn reserve(&self, candidates: Vec<Place>, _: Terms) -> BoxFuture<'_, Result<PlaceId, FarmError>> {
         async move {
             let ids: Vec<PlaceId> = candidates.iter().map(|place| place.id).collect();
             let id = self.0.reserve_on(&self.0.connected()?, &ids).await?;

@@ -21,9 +21,8 @@ pub async fn run(context: &Context<'_>, command: Board) -> anyhow::Result<()> {
         Board::Export(args) => export::run(context, args).await,
         Board::Search { description } => search(context, description.as_deref()).await,
         Board::List => {
-            let mut places = places(context).await?;
-            places.retain(|place| place.reservation.as_ref().is_some_and(|held| held.mine));
-            let mine: Vec<Reservation> = places.into_iter().filter_map(|place| place.reservation).collect();
+            let mut mine = reservations(context).await?;
+            mine.retain(|held| held.mine);
             let columns = ["NAME", "PLACE", "SINCE", "UNTIL"];
             printer.rows(&mine, &columns, own_row, "nothing is reserved for you: `nave board reserve` changes that")
         }
@@ -69,6 +68,10 @@ fn reservation(name: &str) -> String {
 
 fn maintenance(place: &str) -> String {
     format!("/nave/v1/places/{}/maintenance", segment(place))
+}
+
+async fn reservations(context: &Context<'_>) -> anyhow::Result<Vec<Reservation>> {
+    context.hub().await?.get("/nave/v1/reservations").await
 }
 
 async fn places(context: &Context<'_>) -> anyhow::Result<Vec<FarmPlace>> {
@@ -135,10 +138,8 @@ fn own_row(reservation: &Reservation) -> Vec<String> {
 }
 
 async fn who(context: &Context<'_>) -> anyhow::Result<()> {
-    let hub = context.hub().await?;
-    let places: Vec<FarmPlace> = hub.get("/nave/v1/places").await?;
-    let held: Vec<Reservation> = places.into_iter().filter_map(|place| place.reservation).collect();
-    let queue: Vec<Waiter> = hub.get("/nave/v1/reservations/queue").await?;
+    let held = reservations(context).await?;
+    let queue: Vec<Waiter> = context.hub().await?.get("/nave/v1/reservations/queue").await?;
     let printer = context.printer;
     if printer.is_json() {
         return printer.value(&json!({ "reservations": held, "queue": queue }));
