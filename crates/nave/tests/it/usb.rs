@@ -3,6 +3,7 @@
 
 mod board;
 mod library;
+mod pairs;
 
 use nave_testkit::{need, vm};
 
@@ -21,4 +22,12 @@ async fn in_a_machine(test: &str, scenario: impl AsyncFnOnce() -> anyhow::Result
 #[tokio::test]
 async fn a_machine_lends_a_board_to_itself() -> anyhow::Result<()> {
     in_a_machine("a_machine_lends_a_board_to_itself", library::scenario).await
+}
+
+#[tokio::test]
+async fn exporters_and_agents_share_a_board() -> anyhow::Result<()> {
+    if !vm::is_inside() && !need("not-my-board") {
+        return Ok(());
+    }
+    in_a_machine("exporters_and_agents_share_a_board", pairs::scenario).await
 }

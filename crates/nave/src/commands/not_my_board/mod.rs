@@ -6,6 +6,7 @@ mod export;
 mod login;
 mod python_json;
 mod table;
+mod uevent;
 pub mod verbs;
 
 use std::path::{Path, PathBuf};
@@ -87,7 +88,7 @@ pub async fn run(context: &Context<'_>, command: NotMyBoard, handed_over: Inheri
         }
         NotMyBoard::Show(args) => show(context, &args).await,
         NotMyBoard::Edit(args) => edit::run(&mut talk(args.verbose.verbose).await?, &args.name).await,
-        other @ NotMyBoard::Uevent(_) => bail!("this is not a part of the program yet: {other:?}"),
+        NotMyBoard::Uevent(args) => uevent::run(&args).await,
     }
 }
 
