@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails has nothing better to do")]
 
+mod agent;
 mod auth;
 mod client;
 mod door;
