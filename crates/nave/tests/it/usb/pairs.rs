@@ -51,7 +51,8 @@ fn cacert() -> String {
 }
 
 async fn start(by: By, role: &str, more: &[&str]) -> anyhow::Result<Background> {
-    let arguments = [&[role, "--cacert", &cacert(), URL][..], more].concat();
+    let cacert = cacert();
+    let arguments = [&[role, "--cacert", &cacert, URL][..], more].concat();
     let started = Background::start(&mut program(by, &arguments)?)?;
     started.says("ready").await?;
     Ok(started)
