@@ -8,6 +8,7 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::extension::ClientId;
+use nave_boards::node::usb::wire::{ImportReply, ImportRequest};
 use nave_core::hub::config::HubConfig;
 use nave_core::hub::edge;
 use nave_core::hub::identity::TlsIdentity;
@@ -66,6 +67,10 @@ pub const TARGETS: &[Target] = &[
         b"{given_name} {family_name}",
     ] },
     Target { name: "certificate", run: certificate, seeds: &[b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"] },
+    Target { name: "usbip", run: usbip, seeds: &[
+        b"\x01\x11\x80\x03\0\0\0\01-1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        include_bytes!("../seeds/usbip-reply"),
+    ] },
     Target { name: "request", run: requests::request, seeds: requests::SEEDS },
 ];
 
@@ -154,6 +159,20 @@ fn mail_server(bytes: &[u8]) {
         let _ = wire::agree_on_tls(said(), &hello).await;
         let _ = smtp::hand_over(Wire::new(said()), &hello, Some(credentials), &message).await;
     });
+}
+
+/// Either end's message, whichever it is by its length.
+fn usbip(bytes: &[u8]) {
+    if let Ok(bytes) = bytes.try_into()
+        && let Ok(request) = ImportRequest::decode(bytes)
+    {
+        assert_eq!(&request.encode(), bytes, "a request is its bytes");
+    }
+    if let Ok(bytes) = bytes.try_into()
+        && let Ok(reply) = ImportReply::decode(bytes)
+    {
+        assert_eq!(&reply.encode(), bytes, "a reply is its bytes");
+    }
 }
 
 fn certificate(bytes: &[u8]) {

@@ -20,6 +20,7 @@ mod package;
 mod report;
 mod test;
 mod tidy;
+mod usb;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,8 @@ enum Chore {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// The tests with USB devices, in a virtual machine with Debian's kernel
+    Usb,
     /// The measurements of docs/performance.md; arguments go to the bench crate
     Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Chore::Docs(options) => docs::run(&options),
         Chore::Package(options) => package::run(&options),
         Chore::Fuzz { target, seconds } => fuzz(target, seconds),
+        Chore::Usb => usb::tests(),
         Chore::Bench { arguments } => bench(&arguments),
     };
     match done {
