@@ -7,6 +7,7 @@ mod fleet;
 mod gate;
 pub mod maintenance;
 mod native;
+pub mod pages;
 mod places;
 mod reserve;
 mod uniqueness;

@@ -6,6 +6,8 @@ mod auth;
 mod client;
 mod door;
 mod native;
+mod pages;
+mod pages_gallery;
 mod probes;
 mod python;
 mod queue;

@@ -31,7 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::client::{farm, farm_and_fleet};
 
 /// A member with one role.
-async fn node(hub: &TestHub, name: &str, role: &str) -> anyhow::Result<TestNode> {
+pub async fn node(hub: &TestHub, name: &str, role: &str) -> anyhow::Result<TestNode> {
     let node = TestNode::join(hub, name, &[], &[]).await?;
     let change = NodeChange { roles: Some(vec![role.to_owned()]), ..NodeChange::default() };
     nodes::change(&hub.operator(), hub.hub(), name, &change).await?;
@@ -56,7 +56,7 @@ async fn ask(node: &TestNode, method: Method, path: &str, body: Value) -> anyhow
     Ok((status, body))
 }
 
-struct Running {
+pub struct Running {
     offers: watch::Sender<Vec<PlaceOffer>>,
     said: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
@@ -64,7 +64,7 @@ struct Running {
 }
 
 impl Running {
-    async fn says(&self, words: &str) -> anyhow::Result<()> {
+    pub async fn says(&self, words: &str) -> anyhow::Result<()> {
         let said = until(words, async || {
             self.said.lock().unwrap().iter().any(|said| said.starts_with(words)).then_some(())
         });
@@ -72,7 +72,7 @@ impl Running {
     }
 }
 
-fn offer(name: &str, at: std::net::SocketAddr) -> PlaceOffer {
+pub fn offer(name: &str, at: std::net::SocketAddr) -> PlaceOffer {
     let tcp = TcpInterface { host: at.ip().to_string(), port: u64::from(at.port()) };
     let part = Part {
         compatible: vec!["echo".to_owned()],
@@ -83,7 +83,7 @@ fn offer(name: &str, at: std::net::SocketAddr) -> PlaceOffer {
 }
 
 /// An exporter beside the process that runs the node.
-fn export(node: &TestNode, offers: Vec<PlaceOffer>) -> anyhow::Result<Running> {
+pub fn export(node: &TestNode, offers: Vec<PlaceOffer>) -> anyhow::Result<Running> {
     let stop = CancellationToken::new();
     let attached = attach(node.folder.clone(), Random::system(), stop.clone(), |_| {}, |_| {})?;
     let (offers, receiver) = watch::channel(offers);
@@ -103,7 +103,7 @@ fn export(node: &TestNode, offers: Vec<PlaceOffer>) -> anyhow::Result<Running> {
     Ok(Running { offers, said, task, _stop: stop.drop_guard() })
 }
 
-async fn hears_itself(forward: &TestForward) -> anyhow::Result<TcpStream> {
+pub async fn hears_itself(forward: &TestForward) -> anyhow::Result<TcpStream> {
     let mut io = TcpStream::connect(forward.address).await?;
     io.write_all(b"board?").await?;
     let mut back = [0; 6];

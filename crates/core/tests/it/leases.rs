@@ -40,6 +40,7 @@ async fn start(bench: &Bench, folder: Arc<TempDir>, grace: Duration) -> Farm {
         config: HubConfig { database: bench.database.clone(), ..HubConfig::default() },
         fleets: vec![Arc::new(TestFleet { grace, ..TestFleet::default() })],
         clock: Some(clock.clone()),
+        ..TestHubSetup::default()
     };
     Farm { hub: TestHub::on(folder, setup).await.unwrap(), clock }
 }
