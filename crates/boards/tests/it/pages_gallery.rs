@@ -87,6 +87,26 @@ fn three() -> Vec<FarmPlace> {
     ]
 }
 
+/// A farm as it is on an ordinary day.
+fn ordinary() -> Vec<FarmPlace> {
+    let stm = |name: &str| FarmPlace {
+        parts: vec![part(&["stm32f7-discovery", "stm32"], &[("stlink", "1-1")], &[])],
+        ..place(name)
+    };
+    vec![
+        FarmPlace { waiting: 2, ..held(place("rpi-1"), "Grace Hopper", false) },
+        held(place("rpi-2"), "Ada", true),
+        place("rpi-3"),
+        place("rpi-4"),
+        held(place("rpi-5"), "ci-runner", false),
+        stm("stm-1"),
+        FarmPlace { here: false, parts: vec![], ..held(stm("stm-2"), "Katherine Johnson", false) },
+        closed(stm("stm-3"), "the reset line is broken; Ada looks at it on Monday"),
+        stm("stm-4"),
+        stm("stm-5"),
+    ]
+}
+
 /// A thousand, with everything that can be too long being too long.
 fn many() -> Vec<FarmPlace> {
     (0..1000)
@@ -126,7 +146,7 @@ fn tabs(places: usize, mine: usize, queue: usize, here: &str) -> Vec<Tab> {
 fn farm(all: &[FarmPlace], shown: Option<Vec<FarmPlace>>, asked: &[(&'static str, &str)]) -> Farm {
     let listing = Listing::new("/boards", asked);
     let choice = |label: &str, count, here| Choice { label: label.to_owned(), count, path: "/boards".to_owned(), here };
-    let counts = Counts::of(all, if all.len() > 3 { 40 } else { 2 });
+    let counts = Counts::of(all, if all.len() > 10 { 40 } else { 2 });
     let (places, pager) = Pager::cut(&listing, shown.unwrap_or_else(|| all.to_vec()));
     let tag = listing.get("tag").to_owned();
     Farm {
@@ -227,6 +247,7 @@ fn samples() -> Vec<Sample> {
     vec![
         Sample::of("farm-empty", &farm(&[], None, &[])),
         Sample::of("farm-3", &farm(&three(), None, &[])),
+        Sample::of("farm-10", &Farm { tags: vec![], ..farm(&ordinary(), None, &[]) }),
         Sample::of("farm-none-found", &farm(&three(), Some(vec![]), &[("q", "nothing")])),
         Sample::of("farm-60", &farm(&many()[..60], None, &[("tag", "raspberry-pi")])),
         Sample::of("farm-1000", &farm(&many(), None, &[("sort", "-until"), ("page", "2"), ("tag", LONG)])),
