@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::farm::{
-    FarmPlace, HandOver, Maintenance, PastReservation, PlaceDetail, Reservation, ReservationChange, ReserveRequest,
-    SetMaintenance, Waiter,
+    FarmPlace, HandOver, Maintenance, PastReservation, PlaceDetail, Reservation, ReservationChange,
+    ReserveRequest, SetMaintenance, Waiter,
 };
 use crate::matching;
 

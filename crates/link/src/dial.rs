@@ -362,7 +362,8 @@ pub async fn websocket(known: &Known, path: &str) -> Result<WebSocketStream<Rela
         return Err(refusal(status, &body));
     }
     let io = upgraded(response).await.map_err(not_a_hub)?;
-    Ok(WebSocketStream::from_raw_socket(io, tungstenite::protocol::Role::Client, Some(websocket_config())).await)
+    Ok(WebSocketStream::from_raw_socket(io, tungstenite::protocol::Role::Client, Some(websocket_config()))
+        .await)
 }
 
 /// The bytes of a connection whose protocol was changed.

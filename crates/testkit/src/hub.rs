@@ -18,6 +18,7 @@ use nave_core::id::RequestId;
 use nave_link::address::HubUrl;
 use nave_link::random::Random;
 use nave_link::token::JoinToken;
+use nave_web::section::Section;
 use tempfile::TempDir;
 
 /// How a test's hub is made.
@@ -27,6 +28,8 @@ pub struct TestHubSetup {
     pub config: HubConfig,
     /// The fleets.
     pub fleets: Vec<Arc<dyn Fleet>>,
+    /// What the fleets bring to the console.
+    pub sections: Vec<Arc<dyn Section>>,
     /// The clock; the machine's own unless given.
     pub clock: Option<Clock>,
 }
@@ -66,7 +69,7 @@ impl TestHub {
             handed_over: Inherited::none(),
             credentials: None,
             fleets: setup.fleets,
-            pages: nave_web::routes(),
+            pages: nave_web::routes(setup.sections),
             clock: clock.clone(),
             random: Random::system(),
         };

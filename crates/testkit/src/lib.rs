@@ -5,6 +5,7 @@
 pub mod browser;
 pub mod echo;
 pub mod fleet;
+pub mod gallery;
 pub mod hub;
 pub mod need;
 pub mod net;

@@ -194,6 +194,12 @@ class NaveTheme extends HTMLElement {
 // Live: the hub says what changed, the page asks again for the parts that show it. Notices that come close together
 // are told as one, and none while nobody looks.
 
+/** The topics that some part of the page waits for. */
+function topicsOfPage() {
+  const triggers = [...document.querySelectorAll("[hx-trigger]")].map((part) => part.getAttribute("hx-trigger"));
+  return triggers.flatMap((trigger) => trigger.match(/(?<=nave:)\w+/g) ?? []).join(" ");
+}
+
 const TOGETHER = 1000;
 const LONGEST_WAIT = 30000;
 
@@ -231,7 +237,7 @@ class NaveLive extends HTMLElement {
       this.show("live", "Live");
       this.wait = 0;
       // What was told meanwhile is lost; the parts of the page are asked for once more.
-      if (again) this.hear("event node stream person");
+      if (again) this.hear(topicsOfPage());
     });
     source.addEventListener("changed", (event) => {
       if (event.lastEventId) this.last = event.lastEventId;

@@ -6,15 +6,23 @@ pub mod error;
 pub mod form;
 pub mod page;
 mod pages;
+pub mod section;
 pub mod shell;
 pub mod ui;
 pub mod views;
 pub mod visitor;
 pub mod words;
 
+use std::sync::Arc;
+
+use axum::Extension;
 use nave_core::hub::http::Routes;
 
-/// Every page of the console.
-pub fn routes() -> Routes {
-    pages::routes(Routes::default())
+pub use self::pages::{Answer, Shared, done, may, refuse, shell, show};
+use self::section::{Section, Sections};
+
+/// Every page of the console: the core's, and those that fleets bring.
+pub fn routes(sections: Vec<Arc<dyn Section>>) -> Routes {
+    let sections = Sections::new(sections);
+    sections.routes(pages::routes(Routes::default())).with(Extension(sections))
 }

@@ -14,6 +14,7 @@ use nave_core::hub::people::secret::Secret;
 use nave_core::hub::people::sessions::{self, Browser, Found};
 
 use crate::error::PageError;
+use crate::section::Sections;
 
 /// What a form's token is derived for.
 const FORM: &str = "form";
@@ -31,6 +32,8 @@ pub struct Visitor {
     pub fragment: bool,
     /// The request's headers: colours and messages come in cookies.
     pub headers: HeaderMap,
+    /// What fleets bring to the console.
+    pub sections: Sections,
 }
 
 /// Why there is no visitor: nobody is signed in, or the hub could not find out.
@@ -86,7 +89,8 @@ impl FromRequestParts<Arc<Hub>> for Visitor {
             access::require_somewhere(&op, *action).map_err(failed)?;
         }
         let headers = parts.headers.clone();
-        Ok(Self { op, form_token: secret.derive(FORM).to_string(), fragment, headers })
+        let sections = parts.extensions.get::<Sections>().cloned().unwrap_or_default();
+        Ok(Self { op, form_token: secret.derive(FORM).to_string(), fragment, headers, sections })
     }
 }
 

@@ -172,7 +172,10 @@ pub struct SetMaintenance {
     /// Why, for those who want it.
     #[cfg_attr(
         feature = "hub",
-        schema(max_length = 500, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$")
+        schema(
+            max_length = 500,
+            pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+        )
     )]
     pub reason: String,
 }

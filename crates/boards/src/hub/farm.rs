@@ -46,7 +46,8 @@ pub async fn show(op: &Op, hub: &Hub, boards: &Boards, name: &str) -> Result<Pla
     access::require(op, READ)?;
     let pool = Boards::pool(hub)?;
     let held = pool.holder_of(name);
-    let waiting = pool.waiting().iter().filter(|waiting| waiting.acceptable.iter().any(|it| it == name)).count();
+    let waiting =
+        pool.waiting().iter().filter(|waiting| waiting.acceptable.iter().any(|it| it == name)).count();
     let place = match (boards.places().by_name(name), &held) {
         (Some(place), held) => describe(op, boards, &place, held.as_ref(), waiting),
         (None, Some(held)) => away(op, boards, held),

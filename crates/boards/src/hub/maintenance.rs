@@ -49,7 +49,10 @@ pub async fn close(op: &Op, hub: &Arc<Hub>, boards: &Boards, place: &str, why: S
     access::require(op, MANAGE)?;
     let reason = why.reason.trim().to_owned();
     if reason.is_empty() || reason.chars().count() > 500 || reason.contains(char::is_control) {
-        return Err(Error::invalid("reason", "must be one line of 1 to 500 characters: those who want the place read it"));
+        return Err(Error::invalid(
+            "reason",
+            "must be one line of 1 to 500 characters: those who want the place read it",
+        ));
     }
     if boards.places().by_name(place).is_none() && Boards::pool(hub)?.holder_of(place).is_none() {
         return Err(Error::not_found("place", place));

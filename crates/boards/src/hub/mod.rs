@@ -7,6 +7,7 @@ mod fleet;
 mod gate;
 pub mod maintenance;
 mod native;
+pub mod pages;
 mod places;
 mod reserve;
 mod uniqueness;
@@ -30,8 +31,8 @@ use self::places::Places;
 pub use self::dialect::not_my_board::METHODS;
 
 /// Seeing the places, and who has them.
-pub const READ: Action = Action::new("place.read", Roles::ANY)
-    .and_nodes(NodeRoles::of(&[NodeRole::Exporter, NodeRole::Importer]));
+pub const READ: Action =
+    Action::new("place.read", Roles::ANY).and_nodes(NodeRoles::of(&[NodeRole::Exporter, NodeRole::Importer]));
 /// Putting a place into the farm.
 pub const REGISTER: Action =
     Action::new("place.register", Roles::OPERATORS).and_nodes(NodeRoles::of(&[NodeRole::Exporter]));

@@ -90,8 +90,7 @@ impl Places {
             return None;
         }
         let Description { name, parts, reach } = description;
-        let place =
-            Arc::new(Place { id, name, parts, reach, gate: open(), uniqueness: Mutex::default() });
+        let place = Arc::new(Place { id, name, parts, reach, gate: open(), uniqueness: Mutex::default() });
         known.came += 1;
         let came = known.came;
         known.by_name.insert(place.name.clone(), came);

@@ -169,13 +169,7 @@ pub(super) async fn give_back(
 }
 
 /// Ends a reservation, whosever it is: the pool asks whether whoever asks may.
-pub(super) async fn end(
-    op: &Op,
-    hub: &Arc<Hub>,
-    boards: &Boards,
-    place: &str,
-    lease: LeaseId,
-) -> Result<()> {
+pub(super) async fn end(op: &Op, hub: &Arc<Hub>, boards: &Boards, place: &str, lease: LeaseId) -> Result<()> {
     access::require_somebody(op)?;
     let Some((number, passed_on)) = Boards::pool(hub)?.end(op, hub, lease).await? else { return Ok(()) };
     if !passed_on

@@ -94,7 +94,9 @@ fn candidates(boards: &Boards, request: &ReserveRequest) -> Result<Vec<Arc<Place
         [] if request.parts.is_empty() => Err(Error::Conflict(
             "there is no place in the farm: `nave board export` puts one there".to_owned(),
         )),
-        [] => Err(Error::Conflict("no place in the farm has these parts: `nave board list` shows what there is".to_owned())),
+        [] => Err(Error::Conflict(
+            "no place in the farm has these parts: `nave board list` shows what there is".to_owned(),
+        )),
         _ => Err(Error::Conflict("none of these places is there and has what is wanted".to_owned())),
     }
 }
@@ -118,10 +120,15 @@ fn taken(op: &Op, hub: &Hub, boards: &Boards, names: &[String]) -> String {
 /// What a reservation is called: whoever asks has no other one of that name.
 fn label(op: &Op, hub: &Hub, text: &str) -> Result<String> {
     if text.chars().count() > 100 || text.contains(char::is_control) {
-        return Err(Error::invalid("name", "must be at most 100 characters, none of them a control character"));
+        return Err(Error::invalid(
+            "name",
+            "must be at most 100 characters, none of them a control character",
+        ));
     }
     if !text.is_empty() && own(op, hub)?.any(|lease| lease.label == text) {
-        return Err(Error::Conflict(format!("a place named {text:?} is reserved for you already: return it first, or name this one otherwise")));
+        return Err(Error::Conflict(format!(
+            "a place named {text:?} is reserved for you already: return it first, or name this one otherwise"
+        )));
     }
     Ok(text.to_owned())
 }

@@ -2,9 +2,9 @@
 
 pub mod agent;
 pub mod dialect;
-pub mod native;
 pub mod export;
 pub mod exporter;
 pub mod import;
 pub mod lookup;
+pub mod native;
 pub mod usb;

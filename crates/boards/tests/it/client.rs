@@ -36,7 +36,11 @@ pub async fn farm(settings: &str) -> anyhow::Result<TestHub> {
 pub async fn farm_and_fleet(settings: &str) -> anyhow::Result<(TestHub, Boards)> {
     let config = BoardsConfig::read(&settings.parse()?)?;
     let boards = Boards::new(config)?;
-    let setup = TestHubSetup { fleets: vec![Arc::new(boards.clone())], ..TestHubSetup::default() };
+    let setup = TestHubSetup {
+        fleets: vec![Arc::new(boards.clone())],
+        sections: vec![Arc::new(boards.clone())],
+        ..TestHubSetup::default()
+    };
     Ok((TestHub::with(setup).await?, boards))
 }
 

@@ -13,8 +13,8 @@ use nave_boards::hub::{Boards, maintenance};
 use nave_boards::node::export::ExportDescription;
 use nave_boards::node::native::{Doors, ExportHappening, Exporter};
 use nave_boards::node::usb::Sysfs;
-use nave_core::clock::Clock;
 use nave_core::api::NodeChange;
+use nave_core::clock::Clock;
 use nave_core::hub::nodes;
 use nave_core::node::attach;
 use nave_link::certificate;
@@ -32,7 +32,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::client::{farm, farm_and_fleet};
 
 /// A member with one role.
-async fn node(hub: &TestHub, name: &str, role: &str) -> anyhow::Result<TestNode> {
+pub async fn node(hub: &TestHub, name: &str, role: &str) -> anyhow::Result<TestNode> {
     let node = TestNode::join(hub, name, &[], &[]).await?;
     let change = NodeChange { roles: Some(vec![role.to_owned()]), ..NodeChange::default() };
     nodes::change(&hub.operator(), hub.hub(), name, &change).await?;
@@ -40,7 +40,12 @@ async fn node(hub: &TestHub, name: &str, role: &str) -> anyhow::Result<TestNode>
 }
 
 /// Asks the API as a node.
-async fn ask(node: &TestNode, method: Method, path: &str, body: Value) -> anyhow::Result<(StatusCode, Value)> {
+async fn ask(
+    node: &TestNode,
+    method: Method,
+    path: &str,
+    body: Value,
+) -> anyhow::Result<(StatusCode, Value)> {
     let membership = node.membership()?;
     let hub = *membership.hub_keys.first().context("no key of the hub")?;
     let key = node.folder.key(&Random::system())?;
@@ -57,7 +62,7 @@ async fn ask(node: &TestNode, method: Method, path: &str, body: Value) -> anyhow
     Ok((status, body))
 }
 
-struct Running {
+pub struct Running {
     doors: Arc<Doors>,
     said: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
@@ -65,7 +70,7 @@ struct Running {
 }
 
 impl Running {
-    async fn says(&self, words: &str) -> anyhow::Result<()> {
+    pub async fn says(&self, words: &str) -> anyhow::Result<()> {
         let said = until(words, async || {
             self.said.lock().unwrap().iter().any(|said| said.starts_with(words)).then_some(())
         });
@@ -73,7 +78,7 @@ impl Running {
     }
 }
 
-fn place(name: &str, at: std::net::SocketAddr) -> ExportDescription {
+pub fn place(name: &str, at: std::net::SocketAddr) -> ExportDescription {
     let tcp = TcpInterface { host: at.ip().to_string(), port: u64::from(at.port()) };
     let part = Part {
         compatible: vec!["echo".to_owned()],
@@ -84,7 +89,7 @@ fn place(name: &str, at: std::net::SocketAddr) -> ExportDescription {
 }
 
 /// An exporter beside the process that runs the node.
-async fn export(node: &TestNode, places: Vec<ExportDescription>) -> anyhow::Result<Running> {
+pub async fn export(node: &TestNode, places: Vec<ExportDescription>) -> anyhow::Result<Running> {
     let stop = CancellationToken::new();
     let attached = attach(node.folder.clone(), Random::system(), stop.clone(), |_| {}, |_| {})?;
     let doors = Doors::new(Sysfs::system(), Clock::system(), node.data().to_owned(), false);
@@ -105,7 +110,7 @@ async fn export(node: &TestNode, places: Vec<ExportDescription>) -> anyhow::Resu
     Ok(Running { doors, said, task, _stop: stop.drop_guard() })
 }
 
-async fn hears_itself(forward: &TestForward) -> anyhow::Result<TcpStream> {
+pub async fn hears_itself(forward: &TestForward) -> anyhow::Result<TcpStream> {
     let mut io = TcpStream::connect(forward.address).await?;
     io.write_all(b"board?").await?;
     let mut back = [0; 6];
@@ -126,7 +131,10 @@ async fn a_place_is_open_to_its_holder_alone_and_only_as_long() -> anyhow::Resul
     assert!(ann.forward(&target).await.is_err(), "a place that nobody has is open");
 
     let (status, reserved) = ask(&ann, Method::POST, "/reservations", json!({ "name": "mine" })).await?;
-    assert_eq!((status, &reserved["place"], &reserved["holder"]), (StatusCode::OK, &json!("bench"), &json!("ann")));
+    assert_eq!(
+        (status, &reserved["place"], &reserved["holder"]),
+        (StatusCode::OK, &json!("bench"), &json!("ann"))
+    );
     exporter.says("bench: ann").await?;
     let forward = ann.forward(&target).await?;
     let mut io = hears_itself(&forward).await?;
@@ -155,8 +163,10 @@ async fn a_place_is_open_to_its_holder_alone_and_only_as_long() -> anyhow::Resul
     hears_itself(&bob.forward(&target).await?).await?;
 
     let (_, shown) = ask(&bob, Method::GET, "/places/bench", json!({})).await?;
-    assert_eq!((&shown["place"]["node"], &shown["past"][0]["holder"], &shown["past"][0]["reason"]),
-        (&json!("lab"), &json!("ann"), &json!("returned")));
+    assert_eq!(
+        (&shown["place"]["node"], &shown["past"][0]["holder"], &shown["past"][0]["reason"]),
+        (&json!("lab"), &json!("ann"), &json!("returned"))
+    );
     assert_eq!(ask(&ann, Method::DELETE, "/reservations/bench", json!({})).await?.0, StatusCode::FORBIDDEN);
     Ok(())
 }
@@ -184,19 +194,15 @@ async fn restarts_take_nothing_away() -> anyhow::Result<()> {
     lab.stop().await?;
     lab.start()?;
     lab.happens("connected").await?;
-    until("the place is reached again", async || {
-        hears_itself(&ann.forward(&target).await.ok()?).await.ok()
-    })
-    .await?;
+    until("the place is reached again", async || hears_itself(&ann.forward(&target).await.ok()?).await.ok())
+        .await?;
 
     // The description changes: the place is offered anew, and still hers.
     let moved = Echo::start().await?;
     second.doors.set(vec![place("bench", moved.address)]).await;
     let target = format!("lab:{}", moved.address);
-    until("the new service is reached", async || {
-        hears_itself(&ann.forward(&target).await.ok()?).await.ok()
-    })
-    .await?;
+    until("the new service is reached", async || hears_itself(&ann.forward(&target).await.ok()?).await.ok())
+        .await?;
     second.doors.set(Vec::new()).await;
     until("the place is away", async || {
         let places = ask(&ann, Method::GET, "/places", json!({})).await.ok()?.1;
@@ -227,7 +233,10 @@ async fn a_place_out_of_service_is_given_to_nobody() -> anyhow::Result<()> {
     close("bench").await?;
     let (status, refused) = ask(&ann, Method::POST, "/reservations", json!({})).await?;
     assert_eq!(status, StatusCode::CONFLICT);
-    assert!(refused["error"]["message"].as_str().unwrap().contains("bench is out of service (smoke)"), "{refused}");
+    assert!(
+        refused["error"]["message"].as_str().unwrap().contains("bench is out of service (smoke)"),
+        "{refused}"
+    );
 
     // It stays so when the hub is started anew.
     let folder = hub.folder();
@@ -241,7 +250,8 @@ async fn a_place_out_of_service_is_given_to_nobody() -> anyhow::Result<()> {
     let exporter = export(&lab, vec![place("bench", echo.address)]).await?;
     exporter.says("offered bench").await?;
     assert_eq!(ask(&ann, Method::POST, "/reservations", json!({})).await?.0, StatusCode::CONFLICT);
-    let waits = tokio::spawn(async move { ask(&ann, Method::POST, "/reservations", json!({ "wait": 60 })).await });
+    let waits =
+        tokio::spawn(async move { ask(&ann, Method::POST, "/reservations", json!({ "wait": 60 })).await });
     until("ann waits", async || {
         let queue = nave_boards::hub::farm::queue(&hub.operator(), hub.hub()).ok()?;
         (!queue.is_empty()).then_some(())

@@ -103,7 +103,10 @@ fn refusal(op: &Op, action: Action) -> Error {
             let hint = if action.nodes == NodeRoles::NONE {
                 "ask the hub's operator".to_owned()
             } else {
-                format!("it takes the role {}; the hub's operator gives it with `nave node roles {name} …`", action.nodes)
+                format!(
+                    "it takes the role {}; the hub's operator gives it with `nave node roles {name} …`",
+                    action.nodes
+                )
             };
             Error::Forbidden(format!("node {name} may not do that ({action}): {hint}"))
         }

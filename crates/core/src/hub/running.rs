@@ -183,7 +183,8 @@ impl HubSetup {
 
         for fleet in &hub.fleets {
             let begun = fleet.begin(Arc::clone(&hub)).await;
-            begun.map_err(|error| StartError::Store { url: hub.store.url().clone(), words: words(&error) })?;
+            begun
+                .map_err(|error| StartError::Store { url: hub.store.url().clone(), words: words(&error) })?;
         }
         let (router, routes) = router(&hub, self.pages);
         let shutdown = Shutdown::new();

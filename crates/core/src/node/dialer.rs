@@ -230,7 +230,9 @@ impl OpenStream {
 
     fn poll_cut(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         match self.cut.as_mut().poll(context) {
-            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the hub cut the stream")),
+            Poll::Ready(()) => {
+                Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the hub cut the stream"))
+            }
             Poll::Pending => Ok(()),
         }
     }
@@ -293,7 +295,11 @@ impl AsyncRead for OpenStream {
 }
 
 impl AsyncWrite for OpenStream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.poll_cut(context)?;
         let polled = match &mut self.path {
             Path::Relayed(io) => Pin::new(io).poll_write(context, bytes),

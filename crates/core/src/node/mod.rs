@@ -15,8 +15,8 @@ mod socket;
 
 pub use allow::AllowRule;
 pub use attach::{Attached, attach};
-pub use folder::{FolderError, Membership, NodeFolder};
 pub use dialer::{Dialer, ForwardError, OpenStream};
+pub use folder::{FolderError, Membership, NodeFolder};
 pub use forward::Forward;
 pub use join::{Invitation, JoinError, JoinRequest, Joined, join};
 pub use login::{Login, LoginError, person_folder};

@@ -81,8 +81,7 @@ impl Offers {
     }
 
     fn allows(&self, target: &Target) -> bool {
-        self.allow.iter().any(|rule| rule.allows(target))
-            || self.lent_as(target).is_some()
+        self.allow.iter().any(|rule| rule.allows(target)) || self.lent_as(target).is_some()
     }
 
     async fn connect(&self, target: &Target) -> Result<Service, RpcError> {

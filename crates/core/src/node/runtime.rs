@@ -67,7 +67,9 @@ pub enum RunError {
         source: io::Error,
     },
     /// The process that runs the node does not let others open what a command says.
-    #[error("the process that runs this node does not take over what this command lets others open: {0}; if it is older than this command, start it anew")]
+    #[error(
+        "the process that runs this node does not take over what this command lets others open: {0}; if it is older than this command, start it anew"
+    )]
     Lend(String),
     /// The hub does not want it, or is another one: trying again would not help.
     #[error(transparent)]

@@ -40,6 +40,7 @@ async fn start(bench: &Bench, folder: Arc<TempDir>, grace: Duration) -> Farm {
         config: HubConfig { database: bench.database.clone(), ..HubConfig::default() },
         fleets: vec![Arc::new(TestFleet { grace, ..TestFleet::default() })],
         clock: Some(clock.clone()),
+        ..TestHubSetup::default()
     };
     Farm { hub: TestHub::on(folder, setup).await.unwrap(), clock }
 }
@@ -69,7 +70,13 @@ impl Farm {
 
     async fn ask(&self, name: &str, seat: u64, things: &[&str]) -> Result<Granted, LeaseError> {
         let acceptable = things.iter().map(|&thing| thing.to_owned()).collect();
-        let wanted = Wanted { acceptable, seat: Some(Seat(seat)), label: String::new(), expires_in: None, waits: true };
+        let wanted = Wanted {
+            acceptable,
+            seat: Some(Seat(seat)),
+            label: String::new(),
+            expires_in: None,
+            waits: true,
+        };
         self.pool().acquire(&self.client(name), self.hub.hub(), wanted, |_| 0).await
     }
 
@@ -173,7 +180,13 @@ async fn leases_survive_a_restart_for_a_while(bench: Bench) {
 
 async fn time_ends_leases(bench: Bench) {
     let farm = farm(&bench, &["a"]).await;
-    let wanted = Wanted { acceptable: vec!["a".to_owned()], seat: Some(Seat(1)), label: String::new(), expires_in: Some(GRACE), waits: true };
+    let wanted = Wanted {
+        acceptable: vec!["a".to_owned()],
+        seat: Some(Seat(1)),
+        label: String::new(),
+        expires_in: Some(GRACE),
+        waits: true,
+    };
     let ann = farm.client("ann");
     let lease = farm.pool().acquire(&ann, farm.hub.hub(), wanted, |_| 0).await.unwrap().keep();
     let until = lease.granted_at + 3 * GRACE;
@@ -213,7 +226,13 @@ async fn only_holders_and_who_manages_may_touch_a_lease(bench: Bench) {
     farm.pool().end(&farm.hub.operator(), hub, lease.id).await.unwrap().unwrap();
     assert_eq!(farm.has(), []);
     let nobody = Op { actor: Actor::Anonymous, ..farm.client("nobody") };
-    let wanted = Wanted { acceptable: vec!["a".to_owned()], seat: Some(Seat(3)), label: String::new(), expires_in: None, waits: true };
+    let wanted = Wanted {
+        acceptable: vec!["a".to_owned()],
+        seat: Some(Seat(3)),
+        label: String::new(),
+        expires_in: None,
+        waits: true,
+    };
     let refused = farm.pool().acquire(&nobody, hub, wanted, |_| 0).await.unwrap_err();
     assert!(matches!(refused, LeaseError::Failed(Error::Unauthenticated(_))), "{refused}");
 }

@@ -9,6 +9,19 @@ use nave_core::hub::config::Period;
 pub enum Board {
     /// Put the boards of this machine into the farm, for as long as this runs
     Export(Export),
+    /// Keep places attached to this machine, for whoever asks on it
+    Agent,
+    /// Reserve a place, unless that is done, and bring its interfaces to this machine
+    Attach(Attach),
+    /// Take the interfaces of places off this machine, and return the places
+    Detach(Detach),
+    /// Show what is attached to this machine, and where
+    Status,
+    /// Change the import description of a reserved place, in an editor
+    Edit {
+        /// The reservation's name
+        name: String,
+    },
     /// List the places of the farm
     Search {
         /// Only those that this import description fits: its name, or its file
@@ -70,6 +83,26 @@ pub struct Export {
     /// come is decided by the address
     #[arg(long)]
     pub allow_legacy: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Attach {
+    /// The name of a reservation, or an import description: its name, or its file; with @PLACE for one place alone
+    #[arg(value_name = "DESCRIPTION")]
+    pub name: String,
+    /// Do not return what else the agent has reserved
+    #[arg(short, long)]
+    pub keep_others: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Detach {
+    /// The names of the reservations [default: all]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Do not return them
+    #[arg(short, long)]
+    pub keep: bool,
 }
 
 #[derive(Debug, Args)]

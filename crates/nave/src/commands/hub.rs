@@ -12,6 +12,7 @@ use nave_core::hub::edge::Inherited;
 use nave_core::hub::fleet::Fleet;
 use nave_core::hub::running::{HubSetup, RunningHub, StartError};
 use nave_link::random::Random;
+use nave_web::section::Section;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{BadConfiguration, Context};
@@ -31,14 +32,15 @@ pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -
     config.database = args.database.or(config.database);
     config.url = args.url.or(config.url);
     let first = !context.data.join("hub.key").exists();
+    let (fleets, sections) = fleets(&config)?;
     let setup = HubSetup {
         folder: context.data.clone(),
-        fleets: fleets(&config)?,
+        fleets,
         config,
         descriptors: args.fd,
         handed_over,
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
-        pages: nave_web::routes(),
+        pages: nave_web::routes(sections),
         clock: Clock::system(),
         random: Random::system(),
     };
@@ -50,11 +52,12 @@ pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -
     until_told_to_stop(running).await
 }
 
-/// What nodes and foreign clients are put to work in.
-pub fn fleets(config: &HubConfig) -> anyhow::Result<Vec<Arc<dyn Fleet>>> {
+/// What nodes and foreign clients are put to work in, and what that brings to the console.
+pub fn fleets(config: &HubConfig) -> anyhow::Result<(Vec<Arc<dyn Fleet>>, Vec<Arc<dyn Section>>)> {
     let bad = |error: ConfigError| BadConfiguration(error.to_string());
     let boards = BoardsConfig::read(&config.boards).map_err(bad)?;
-    Ok(vec![Arc::new(Boards::new(boards).map_err(bad)?)])
+    let boards = Arc::new(Boards::new(boards).map_err(bad)?);
+    Ok((vec![Arc::<Boards>::clone(&boards)], vec![boards]))
 }
 
 /// The configuration file, if there is one.

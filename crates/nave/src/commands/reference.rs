@@ -52,9 +52,9 @@ fn describe(command: &mut Command, page: &mut String) {
 
 /// Every route and every method of the link, with who may use it.
 pub fn authorization(context: &Context<'_>) -> anyhow::Result<()> {
-    let fleets = hub::fleets(&HubConfig::default())?;
+    let (fleets, sections) = hub::fleets(&HubConfig::default())?;
     let routes = fleets.iter().fold(core_routes(), |routes, fleet| fleet.routes(routes));
-    let routes = routes.merge(nave_web::routes());
+    let routes = routes.merge(nave_web::routes(sections));
     let mut rows: Vec<String> = routes.rows().iter().map(ToString::to_string).collect();
     rows.extend(nave_link::protocol::ToHub::METHODS.iter().map(|method| {
         format!("{:<7} {method:<50} a node on its own link; what it may open is granted per target", "link")

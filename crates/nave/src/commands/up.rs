@@ -28,14 +28,15 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
     logging::start("warn");
     let (clock, random) = (Clock::system(), Random::system());
     let config = HubConfig { listen: vec![args.listen], ..HubConfig::default() };
+    let (fleets, sections) = hub::fleets(&config)?;
     let setup = HubSetup {
         folder: context.data.clone(),
-        fleets: hub::fleets(&config)?,
+        fleets,
         config,
         descriptors: Vec::new(),
         handed_over: Inherited::none(),
         credentials: None,
-        pages: nave_web::routes(),
+        pages: nave_web::routes(sections),
         clock: clock.clone(),
         random: random.clone(),
     };

@@ -52,7 +52,11 @@ async fn list(visitor: Visitor, hub: Shared, RawQuery(query): RawQuery) -> Answe
         Err(error) => (Vec::new(), Filled::refused(&query, &error)),
     };
     let more = events.len() > ROWS;
-    let rows: Vec<Row> = events.into_iter().take(ROWS).map(Row::from).collect();
+    let rows: Vec<Row> = events
+        .into_iter()
+        .take(ROWS)
+        .map(|event| Row { said: visitor.sections.tell(&event), event })
+        .collect();
     let older = rows.last().filter(|_| more).map(|row| listing.with("before", &row.event.id.to_string()));
     let newest = (!listing.get("before").is_empty()).then(|| listing.with("before", ""));
     let kept = words::span(hub.settings.keep_events.as_secs());

@@ -30,6 +30,7 @@ use tokio::time::Instant;
 
 use super::{Answer, Shared};
 use crate::page;
+use crate::section::Sections;
 use crate::visitor::{NoVisitor, Visitor};
 
 /// Notices that come so close together are told as one.
@@ -65,6 +66,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
 struct Listener {
     hub: Arc<Hub>,
     op: Op,
+    sections: Sections,
     notices: Subscription,
     stop: nave_core::hub::edge::Shutdown,
     begun: bool,
@@ -108,6 +110,7 @@ async fn live(
         notices: hub.bus.subscribe(),
         hub: Arc::clone(&hub),
         op: visitor.op,
+        sections: visitor.sections,
         stop: connection.shutdown,
         begun: false,
         ended: false,
@@ -168,6 +171,7 @@ impl Listener {
                     Err(RecvError::Lagged(_)) => {
                         heard.extend(TOPICS.iter().map(|(topic, _)| *topic));
                         heard.insert("stream");
+                        heard.extend(self.sections.entries(&self.op).map(|entry| entry.topic));
                         until.get_or_insert_with(|| Instant::now() + together);
                     }
                     Err(RecvError::Closed) => return None,
@@ -196,6 +200,7 @@ impl Listener {
         let action = TOPICS.iter().find(|(topic, _)| *topic == notice.topic).map(|(_, action)| *action);
         action.is_some_and(|action| access::require_somewhere(&self.op, action).is_ok())
             || (notice.topic == "stream" && access::require_somewhere(&self.op, streams::READ).is_ok())
+            || self.sections.entries(&self.op).any(|entry| entry.topic == notice.topic)
     }
 
     /// Whether whoever listens is still signed in.

@@ -35,9 +35,9 @@ use crate::ui::Tone;
 use crate::visitor::Visitor;
 
 /// What handlers are given of the hub.
-pub(crate) type Shared = State<Arc<Hub>>;
+pub type Shared = State<Arc<Hub>>;
 /// What handlers answer.
-pub(crate) type Answer = Result<Response, PageError>;
+pub type Answer = Result<Response, PageError>;
 
 /// The cookie that carries a message over a redirect, to the next page and no further.
 const NOTICE: &str = "__Host-nave-notice";
@@ -71,7 +71,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
 }
 
 /// What stands around a page of somebody who is signed in.
-pub(crate) async fn shell(
+pub async fn shell(
     visitor: &Visitor,
     hub: &Arc<Hub>,
     title: impl Into<String>,
@@ -85,6 +85,9 @@ pub(crate) async fn shell(
             action.is_none_or(|(_, action)| access::require_somewhere(op, *action).is_ok())
         })
         .collect();
+    // After the overview.
+    let entries = visitor.sections.entries(op);
+    menu.splice(1..1, entries.map(|entry| MenuItem::new(0, entry.name, entry.path, entry.icon)));
     if let Some(item) = menu.iter_mut().find(|item| item.path == "/people") {
         item.count = accounts::requests::list(op, hub, "open").await?.len();
         item.tone = Tone::Warn;
@@ -121,7 +124,7 @@ pub(crate) fn bare(
 }
 
 /// A page as it is sent. The message that it shows is not shown again.
-pub(crate) fn show(view: &impl Template, shell: &Shell) -> Response {
+pub fn show(view: &impl Template, shell: &Shell) -> Response {
     let mut response = page::html(StatusCode::OK, view);
     if shell.notice.is_some() {
         let gone = format!("{NOTICE}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax");
@@ -131,12 +134,12 @@ pub(crate) fn show(view: &impl Template, shell: &Shell) -> Response {
 }
 
 /// A form that came back with what is wrong with it.
-pub(crate) fn refuse(view: &impl Template, error: &nave_core::hub::error::Error) -> Response {
+pub fn refuse(view: &impl Template, error: &nave_core::hub::error::Error) -> Response {
     page::html(nave_core::hub::http::status_of(error), view)
 }
 
 /// Sends the browser to a page, which then says what was done.
-pub(crate) fn done(to: &str, words: &str) -> Response {
+pub fn done(to: &str, words: &str) -> Response {
     let mut response = Redirect::to(to).into_response();
     let words: String = words.chars().take(LONGEST_NOTICE).collect();
     let value: String = form_urlencoded::byte_serialize(words.as_bytes()).collect();
@@ -171,6 +174,6 @@ fn plain_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// Whether somebody may do something everywhere, for what a page offers.
-pub(crate) fn may(op: &Op, action: Action) -> bool {
+pub fn may(op: &Op, action: Action) -> bool {
     access::require(op, action).is_ok()
 }

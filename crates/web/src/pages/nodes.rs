@@ -19,7 +19,6 @@ use nave_core::hub::{event, streams};
 use super::{Answer, Shared, done, may, refuse, shell, show};
 use crate::form::{Fields, Form};
 use crate::ui::Filled;
-use crate::views::happening::Happening;
 use crate::views::listing::{Listing, Pager};
 use crate::views::nodes::{Choice, EditNode, May, NodeDetail, Nodes, path_of};
 use crate::visitor::Visitor;
@@ -133,7 +132,7 @@ async fn view_of(
         .collect();
     let happened = if may(op, event::READ) {
         let events = event::of_object(op, &hub.store, "node", &node.id, RECENT).await?;
-        Some(events.iter().map(Happening::from).collect())
+        Some(events.iter().map(|event| visitor.sections.tell(event)).collect())
     } else {
         None
     };

@@ -10,7 +10,6 @@ use nave_core::hub::{status, streams};
 
 use super::{Answer, Shared, may, shell, show};
 use crate::ui::Tone;
-use crate::views::happening::Happening;
 use crate::views::overview::{Attention, Overview};
 use crate::views::wheel::{Standing, Wheel};
 use crate::visitor::Visitor;
@@ -96,7 +95,7 @@ async fn page(visitor: Visitor, hub: Shared) -> Answer {
     let happened = if may(op, event::READ) {
         let filter = EventFilter { limit: Some(RECENT), ..EventFilter::default() };
         let events = event::list(op, &hub.store, &filter).await?;
-        Some(events.iter().map(Happening::from).collect())
+        Some(events.iter().map(|event| visitor.sections.tell(event)).collect())
     } else {
         None
     };
@@ -104,6 +103,7 @@ async fn page(visitor: Visitor, hub: Shared) -> Answer {
         shell: shell(&visitor, &hub, "Overview", "/").await?,
         attention,
         passed,
+        summaries: visitor.sections.summaries(op, &hub)?,
         wheel: Wheel::of(&standings, &chords),
         nodes: standings,
         streams: streams.len(),

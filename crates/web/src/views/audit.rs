@@ -18,12 +18,6 @@ pub struct Row {
     pub event: Event,
 }
 
-impl From<Event> for Row {
-    fn from(event: Event) -> Self {
-        Self { said: Happening::from(&event), event }
-    }
-}
-
 impl Row {
     /// What else is worth knowing, if anything is.
     fn detail(&self) -> Option<String> {

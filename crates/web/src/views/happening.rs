@@ -4,6 +4,7 @@ use nave_core::api::Event;
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::section::Told;
 use crate::ui::Tone;
 
 /// An event as people read it.
@@ -105,6 +106,16 @@ impl From<&Event> for Happening {
             what,
             rest: rest(&event.action, &event.detail),
         }
+    }
+}
+
+impl Happening {
+    /// An event in a fleet's own words.
+    pub fn told(event: &Event, told: Told) -> Self {
+        let Told { tone, who, did, rest, path } = told;
+        let what = Some(Thing { name: event.object.clone(), path });
+        let who = who.unwrap_or_else(|| event.actor.clone());
+        Self { id: event.id, at: event.at, tone, who, did: did.to_owned(), what, rest }
     }
 }
 

@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::happening::Happening;
 use super::wheel::{Standing, Wheel};
+use crate::section::Summary;
 use crate::shell::Shell;
 use crate::ui::{self, Tone};
 use crate::words;
@@ -31,6 +32,8 @@ pub struct Overview {
     pub attention: Vec<Attention>,
     /// How many checks passed.
     pub passed: usize,
+    /// What fleets say of themselves.
+    pub summaries: Vec<Summary>,
     /// The nodes, by name.
     pub nodes: Vec<(String, Standing)>,
     /// The picture of them.

@@ -22,11 +22,8 @@ pub(super) async fn all(reader: &mut Reader) -> Result<BTreeMap<String, Maintena
     let query = sqlx::query("SELECT place, reason, closed_by, since FROM boards_closed");
     let rows = query.fetch_all(&mut **reader).await?;
     let read = |row: &sqlx::any::AnyRow| {
-        let maintenance = Maintenance {
-            reason: row.try_get(1)?,
-            by: row.try_get(2)?,
-            since: from_millis(row.try_get(3)?),
-        };
+        let maintenance =
+            Maintenance { reason: row.try_get(1)?, by: row.try_get(2)?, since: from_millis(row.try_get(3)?) };
         Ok((row.try_get(0)?, maintenance))
     };
     rows.iter().map(read).collect()

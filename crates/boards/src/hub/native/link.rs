@@ -147,7 +147,10 @@ impl Link {
         let id = self.boards.next_connection();
         let place = reserve::register(&op, &self.hub, &self.boards, id, description, exporter)?;
         let place = place.ok_or_else(|| {
-            Error::Conflict(format!("another exporter offers a place named {:?}: give it another name", offer.name))
+            Error::Conflict(format!(
+                "another exporter offers a place named {:?}: give it another name",
+                offer.name
+            ))
         })?;
         tracing::info!(place = offer.name, node = self.node.1, "a place is there");
         self.places().insert(offer.name, place);
@@ -231,7 +234,8 @@ impl Handler for Answers {
                 _ => return Err(RpcError::unknown_method(&method)),
             };
             done.map_err(|error| RpcError::refused(error.code(), error.message()))?;
-            serde_json::value::to_raw_value(&()).map_err(|error| RpcError::new(code::INTERNAL, error.to_string()))
+            serde_json::value::to_raw_value(&())
+                .map_err(|error| RpcError::new(code::INTERNAL, error.to_string()))
         }
         .boxed()
     }

@@ -11,7 +11,9 @@ use super::{Boards, READ};
 /// Declares them.
 pub(super) fn routes(boards: &Boards, routes: Routes) -> Routes {
     let fleet = boards.clone();
-    http::routes(boards, routes).get(crate::link::PATH, Access::Action(READ), move |hub, op, connection, request| {
-        link::open(fleet.clone(), hub, op, connection, request)
-    })
+    http::routes(boards, routes).get(
+        crate::link::PATH,
+        Access::Action(READ),
+        move |hub, op, connection, request| link::open(fleet.clone(), hub, op, connection, request),
+    )
 }

@@ -22,7 +22,9 @@ use tokio_util::task::TaskTracker;
 use super::connect;
 use super::connection::{ConnectionError, HubClient};
 use super::tokens::TokenSource;
-use crate::node::agent::farm::{Farm, FarmError, Happening, Holding, Place, PlaceId, Stats, Target, Terms, Wire};
+use crate::node::agent::farm::{
+    Farm, FarmError, Happening, Holding, Place, PlaceId, Stats, Target, Terms, Wire,
+};
 use crate::not_my_board::channel::{CallError, Channel, Methods, Outcome};
 use crate::not_my_board::message::{Failure, Params};
 

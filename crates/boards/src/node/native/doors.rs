@@ -130,7 +130,12 @@ impl Doors {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         if let Some(listener) = listener {
             let (devices, own) = (Arc::clone(&devices), tasks.clone());
-            tasks.spawn(stop.clone().run_until_cancelled_owned(serve_usb(devices, listener, own, stop.clone())));
+            tasks.spawn(stop.clone().run_until_cancelled_owned(serve_usb(
+                devices,
+                listener,
+                own,
+                stop.clone(),
+            )));
         }
         Ok(Door { description, services, devices, tasks, stop })
     }
@@ -190,7 +195,12 @@ impl Door {
 }
 
 /// Serves those who come by streams to the USB devices of a place.
-async fn serve_usb(devices: Arc<Devices>, listener: UnixListener, tasks: TaskTracker, stop: CancellationToken) {
+async fn serve_usb(
+    devices: Arc<Devices>,
+    listener: UnixListener,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
     loop {
         let socket = match listener.accept().await {
             Ok((socket, _)) => socket.into_std(),

@@ -218,7 +218,8 @@ impl Handler for Answers {
             let held = serde_json::from_str(params.get())
                 .map_err(|error| RpcError::new(code::INVALID_PARAMS, error.to_string()))?;
             exporter.hold(held).await?;
-            serde_json::value::to_raw_value(&()).map_err(|error| RpcError::new(code::INTERNAL, error.to_string()))
+            serde_json::value::to_raw_value(&())
+                .map_err(|error| RpcError::new(code::INTERNAL, error.to_string()))
         }
         .boxed()
     }

@@ -17,7 +17,9 @@ use tokio_util::either::Either;
 use super::api::{self, ApiError};
 use crate::api::{FarmPlace, Reservation, ReserveRequest};
 use crate::link;
-use crate::node::agent::farm::{Farm, FarmError, Happening, Holding, Place, PlaceId, Stats, Target, Terms, Wire};
+use crate::node::agent::farm::{
+    Farm, FarmError, Happening, Holding, Place, PlaceId, Stats, Target, Terms, Wire,
+};
 use crate::node::dialect::connect;
 
 /// How long the hub may take to answer what it answers at once.
@@ -108,7 +110,8 @@ impl NaveFarm {
             wait: WAIT,
         };
         let longest = Duration::from_secs(WAIT) + PATIENCE;
-        let reserved: Reservation = self.ask(Method::POST, "/nave/v1/reservations", &request, longest).await?;
+        let reserved: Reservation =
+            self.ask(Method::POST, "/nave/v1/reservations", &request, longest).await?;
         let mut known = self.known();
         let id = known.id(&reserved.place);
         known.held.insert(id, reserved.id);
@@ -235,9 +238,7 @@ impl Farm for NaveFarm {
                     let stream = dialer.open(&target, None).await.map_err(io::Error::other)?;
                     Ok(Either::Right(Box::pin(stream) as _))
                 }
-                Way::Legacy(host, port, name) => {
-                    connect::connect(&host, port, &name).await.map(Either::Left)
-                }
+                Way::Legacy(host, port, name) => connect::connect(&host, port, &name).await.map(Either::Left),
             }
         }
         .boxed()
@@ -248,9 +249,7 @@ impl Farm for NaveFarm {
         async move {
             match way? {
                 // It is opened, not only asked for: the target may be down.
-                Way::Stream(target) => {
-                    dialer.open(&target, None).await.map(drop).map_err(io::Error::other)
-                }
+                Way::Stream(target) => dialer.open(&target, None).await.map(drop).map_err(io::Error::other),
                 Way::Legacy(host, port, name) => connect::check(&host, port, &name).await,
             }
         }

@@ -13,6 +13,7 @@ use super::{
     EndReason, Granted, Heir, Held, Holder, Lease, LeaseError, Past, PoolKind, Seat, Telling, Wanted, store,
 };
 use crate::hub::access;
+use crate::hub::bus::Notice;
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::op::Op;
@@ -107,7 +108,10 @@ impl Pool {
                 let _ = asker.answer.send(Ok(Granted::new(hub, self, lease, number)));
                 None
             }
-            Asked::Waits(ticket) => Some(InQueue { pool: self, ticket }),
+            Asked::Waits(ticket) => {
+                self.tell(hub, "");
+                Some(InQueue { pool: self, hub, ticket })
+            }
             Asked::Taken => return Err(LeaseError::Taken),
             Asked::NoneThere => return Err(LeaseError::NoneThere),
         };
@@ -222,6 +226,7 @@ impl Pool {
         if let Some(step) = next {
             write::start(op, hub, self, step);
         }
+        self.tell(hub, resource);
         Ok(())
     }
 
@@ -246,6 +251,11 @@ impl Pool {
     /// How many wait.
     pub fn queue_length(&self) -> usize {
         self.book().waiters().count()
+    }
+
+    /// Tells pages that a resource changed; the queue did, where none is named.
+    pub(super) fn tell(&self, hub: &Hub, resource: &str) {
+        hub.bus.publish(Notice { topic: self.kind.name, key: resource.to_owned() });
     }
 
     /// Decides something once what it is about does not change any more; `None` when it is gone by then.
@@ -279,12 +289,14 @@ impl Pool {
 /// Leaves the queue with whoever stops waiting.
 struct InQueue<'a> {
     pool: &'a Pool,
+    hub: &'a Hub,
     ticket: Ticket,
 }
 
 impl Drop for InQueue<'_> {
     fn drop(&mut self) {
         self.pool.book().stop_waiting(self.ticket);
+        self.pool.tell(self.hub, "");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The tables of leases and of who owns their pools.
 
-use sqlx::{AnyConnection, Row as _};
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
 use time::OffsetDateTime;
 
 use super::{EndReason, Holder, Lease, Past};
@@ -56,7 +56,12 @@ pub(super) async fn held_on(act: &mut Act, pool: &str, resource: &str) -> Result
 }
 
 /// The leases on one resource that have ended, the newest first.
-pub(super) async fn past(reader: &mut AnyConnection, pool: &str, resource: &str, most: u32) -> Result<Vec<Past>> {
+pub(super) async fn past(
+    reader: &mut AnyConnection,
+    pool: &str,
+    resource: &str,
+    most: u32,
+) -> Result<Vec<Past>> {
     let query = sqlx::query(
         "SELECT id, holder_name, granted_at, ended_at, end_reason FROM leases \
          WHERE pool = $1 AND resource = $2 AND ended_at IS NOT NULL ORDER BY ended_at DESC, id DESC LIMIT $3",

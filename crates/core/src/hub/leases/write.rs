@@ -64,6 +64,7 @@ async fn take(op: &Op, hub: &Arc<Hub>, pool: &Arc<Pool>, step: Step) -> (Result<
             let (lease, asker) = begins.unzip();
             let seat = asker.as_ref().and_then(|asker| asker.seat);
             let (number, next) = pool.settle(&resource, lease.clone(), seat, now);
+            pool.tell(hub, &resource);
             if let (Some(lease), Some(asker)) = (lease, asker) {
                 // Whoever went away meanwhile gets nothing, and by that the lease ends.
                 let _ = asker.answer.send(Ok(Granted::new(hub, pool, lease, number)));
@@ -205,6 +206,7 @@ pub(super) async fn amend(
         let (done, next) = match written.await {
             Ok(()) => {
                 let next = pool.settle(&lease.resource, Some(lease.clone()), seat, own_hub.clock.now()).1;
+                pool.tell(&own_hub, &lease.resource);
                 (Ok(Some(lease)), next)
             }
             Err(error) => (Err(error), mend(&own_hub, &pool, &lease.resource, None).await),

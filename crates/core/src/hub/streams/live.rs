@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::Allowed;
 use super::relay::Half;
 use crate::api::{Stream, StreamPath};
+use crate::hub::bus::Notice;
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::nodes;
@@ -180,6 +181,7 @@ impl Streams {
         let admits = |side, key| Admits { live: Arc::clone(&live), side, key };
         tickets.insert(opening.asking_ticket.clone(), admits(Side::Asking, allowed.from_key));
         tickets.insert(opening.asked_ticket.clone(), admits(Side::Asked, allowed.to_key));
+        hub.bus.publish(Notice { topic: "stream", key: opening.id.clone() });
         Ok(opening)
     }
 

@@ -35,7 +35,8 @@ pub async fn run(context: &Context<'_>, args: Export) -> anyhow::Result<()> {
         bail!("{problem}");
     }
     if descriptions.is_empty() {
-        printer.talk("nave: there is no description (*.toml) in the folder yet; one that is put there is taken");
+        printer
+            .talk("nave: there is no description (*.toml) in the folder yet; one that is put there is taken");
     }
     let mut told = Told::default();
     told.tell(printer, problems);
@@ -149,7 +150,11 @@ fn read(paths: &[PathBuf]) -> (Vec<ExportDescription>, Problems) {
         for file in files {
             match ExportDescription::read(&file) {
                 Ok(place) if places.contains_key(&place.name) => {
-                    let problem = format!("{}: there is another description of a place named {}", file.display(), place.name);
+                    let problem = format!(
+                        "{}: there is another description of a place named {}",
+                        file.display(),
+                        place.name
+                    );
                     problems.by_file.insert(file, problem);
                 }
                 Ok(place) => drop(places.insert(place.name.clone(), place)),

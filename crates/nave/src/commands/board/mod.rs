@@ -1,5 +1,6 @@
 //! `nave board …`: the farm of a Nave hub, by its API.
 
+mod agent;
 mod export;
 mod reserve;
 
@@ -19,12 +20,22 @@ pub async fn run(context: &Context<'_>, command: Board) -> anyhow::Result<()> {
     let printer = context.printer;
     match command {
         Board::Export(args) => export::run(context, args).await,
+        Board::Agent => agent::run(context).await,
+        Board::Attach(args) => agent::attach(context, args).await,
+        Board::Detach(args) => agent::detach(context, args).await,
+        Board::Status => agent::status(context).await,
+        Board::Edit { name } => agent::edit(context, &name).await,
         Board::Search { description } => search(context, description.as_deref()).await,
         Board::List => {
             let mut mine = reservations(context).await?;
             mine.retain(|held| held.mine);
             let columns = ["NAME", "PLACE", "SINCE", "UNTIL"];
-            printer.rows(&mine, &columns, own_row, "nothing is reserved for you: `nave board reserve` changes that")
+            printer.rows(
+                &mine,
+                &columns,
+                own_row,
+                "nothing is reserved for you: `nave board reserve` changes that",
+            )
         }
         Board::Who => who(context).await,
         Board::Show { place } => show(context, &place).await,
@@ -51,7 +62,9 @@ pub async fn run(context: &Context<'_>, command: Board) -> anyhow::Result<()> {
         Board::Close { place, reason } => {
             let why = SetMaintenance { reason };
             context.hub().await?.act(Method::PUT, &maintenance(&place), &why).await?;
-            printer.talk(format!("nave: {place} is out of service; `nave board open {place}` puts it into service again"));
+            printer.talk(format!(
+                "nave: {place} is out of service; `nave board open {place}` puts it into service again"
+            ));
             Ok(())
         }
         Board::Open { place } => {
@@ -98,7 +111,9 @@ async fn search(context: &Context<'_>, description: Option<&str>) -> anyhow::Res
     let columns = ["PLACE", "STATE", "PARTS", "NODE", "WAITING"];
     let empty = match description {
         Some(name) => format!("no place has what {name} wants: `nave board search` lists them all"),
-        None => "no places yet: `nave board export` on a machine with boards puts them into the farm".to_owned(),
+        None => {
+            "no places yet: `nave board export` on a machine with boards puts them into the farm".to_owned()
+        }
     };
     context.printer.rows(&places, &columns, place_row, &empty)
 }
@@ -195,7 +210,16 @@ async fn show(context: &Context<'_>, place: &str) -> anyhow::Result<()> {
         }
     }
     for past in &detail.past {
-        line("before", &format!("{} from {} to {}: {}", past.holder, moment(past.since), moment(past.until), past.reason));
+        line(
+            "before",
+            &format!(
+                "{} from {} to {}: {}",
+                past.holder,
+                moment(past.since),
+                moment(past.until),
+                past.reason
+            ),
+        );
     }
     Ok(())
 }

@@ -52,7 +52,11 @@ pub async fn run(context: &Context<'_>, args: Reserve) -> anyhow::Result<()> {
 }
 
 /// Reserves; meanwhile whoever waits at a terminal or reads a log is told where in the queue it is.
-async fn reserve(context: &Context<'_>, hub: &HubClient, request: &ReserveRequest) -> anyhow::Result<Reservation> {
+async fn reserve(
+    context: &Context<'_>,
+    hub: &HubClient,
+    request: &ReserveRequest,
+) -> anyhow::Result<Reservation> {
     if request.wait > 86_400 {
         bail!("--timeout: nobody waits longer than 24h at a time");
     }
@@ -67,7 +71,8 @@ async fn reserve(context: &Context<'_>, hub: &HubClient, request: &ReserveReques
         let queue: Vec<Waiter> = hub.get("/nave/v1/reservations/queue").await.unwrap_or_default();
         // Of several waits of one person, the last is this one.
         let Some(own) = queue.iter().rfind(|waiter| waiter.mine) else { continue };
-        let expected = own.expected.map(|at| format!(", expected {}", super::in_words(at, Clock::system().now())));
+        let expected =
+            own.expected.map(|at| format!(", expected {}", super::in_words(at, Clock::system().now())));
         let words = format!(
             "nave: waiting for {}: number {} of {} in the queue{}",
             own.places.join(" or "),

@@ -1,7 +1,7 @@
 //! `nave not-my-board …`: what its users' scripts call, with the same output.
 
 mod agent;
-mod edit;
+pub mod edit;
 mod export;
 mod login;
 mod python_json;

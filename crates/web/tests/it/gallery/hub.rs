@@ -6,6 +6,7 @@ use nave_web::ui::{Filled, Tone};
 use nave_web::views::audit::{Audit, Row};
 use nave_web::views::device::{AskCode, Decide};
 use nave_web::views::failure::{DoorFailure, Failure, title};
+use nave_web::views::happening::Happening;
 use nave_web::views::listing::Listing;
 use nave_web::views::reference::{Reference, nouns};
 use nave_web::views::settings::{Identity, Mail, QueuedMail, Setting, Settings};
@@ -24,7 +25,7 @@ fn audit(rows: Vec<nave_core::api::Event>, asked: &[(&'static str, &str)], newes
         listing: Listing::new("/audit", asked),
         filter: Filled::with(asked.iter().copied()),
         older: (rows.len() >= 100).then(|| "/audit?before=1".to_owned()),
-        rows: rows.into_iter().map(Row::from).collect(),
+        rows: rows.into_iter().map(|event| Row { said: Happening::from(&event), event }).collect(),
         newest: (!newest).then(|| "/audit".to_owned()),
         kept: "400 days".to_owned(),
     }

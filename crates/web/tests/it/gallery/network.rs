@@ -32,6 +32,7 @@ fn overview(nodes: &[Node], attention: Vec<Attention>, streams: &[(String, Strin
         shell: shell("Overview", "/"),
         attention,
         passed: 12,
+        summaries: vec![],
         wheel: Wheel::of(&nodes, streams),
         nodes,
         streams: streams.len(),

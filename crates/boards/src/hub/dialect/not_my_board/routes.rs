@@ -112,7 +112,8 @@ async fn list_places(boards: &Boards, connection: From, headers: &HeaderMap) -> 
     if !boards.config().not_my_board.is_open_to(source) && !boards.0.sessions.vouch(source, READ).await {
         return Err(refused(source));
     }
-    let places: Vec<Value> = boards.places().all().iter().filter_map(|place| description::write(place)).collect();
+    let places: Vec<Value> =
+        boards.places().all().iter().filter_map(|place| description::write(place)).collect();
     Ok(Json(json!({ "places": places })).into_response())
 }
 

@@ -24,7 +24,18 @@ fn asker(seat: u64) -> (Asker, Answered) {
     };
     let (answer, answered) = oneshot::channel();
     let holder = Holder::of(&op);
-    (Asker { op, holder, seat: Some(Seat(seat)), label: String::new(), expires_in: None, waits: true, answer }, answered)
+    (
+        Asker {
+            op,
+            holder,
+            seat: Some(Seat(seat)),
+            label: String::new(),
+            expires_in: None,
+            waits: true,
+            answer,
+        },
+        answered,
+    )
 }
 
 #[derive(Clone, Debug)]

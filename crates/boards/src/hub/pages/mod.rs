@@ -1,0 +1,85 @@
+//! The fleet's pages in the console: the farm, one place, reservations and the queue. What they do is the services'.
+
+mod farm;
+mod mine;
+mod place;
+mod queue;
+mod reserve;
+mod told;
+pub mod views;
+
+use axum::Extension;
+use nave_core::api::Event;
+use nave_core::hub::config::Period;
+use nave_core::hub::context::Hub;
+use nave_core::hub::error::{Error, Result};
+use nave_core::hub::http::Routes;
+use nave_core::hub::op::Op;
+use nave_web::form::Fields;
+use nave_web::section::{Entry, Figure, Section, Told};
+
+use self::views::{Counts, Tab};
+use super::{Boards, NAME, READ};
+use crate::api::{FarmPlace, Waiter};
+
+type Fleet = Extension<Boards>;
+
+impl Section for Boards {
+    fn entry(&self) -> Entry {
+        Entry { name: "Boards", path: "/boards", icon: "boards", action: READ, topic: NAME }
+    }
+
+    fn routes(&self, routes: Routes) -> Routes {
+        let pages = [farm::routes, queue::routes, mine::routes, reserve::routes, place::routes];
+        let pages = pages.into_iter().fold(Routes::default(), |routes, declare| declare(routes));
+        routes.merge(pages.with(Extension(self.clone())))
+    }
+
+    fn tell(&self, event: &Event) -> Option<Told> {
+        told::tell(event)
+    }
+
+    fn figures(&self, op: &Op, hub: &Hub) -> Result<Vec<Figure>> {
+        let counts = Counts::of(&super::farm::list(op, hub, self)?, super::farm::queue(op, hub)?.len());
+        let figure = |label, value, dot, path| Figure { label, value, dot, path };
+        Ok(vec![
+            figure("Free", counts.free, "good", "/boards?status=free"),
+            figure("Reserved", counts.reserved, "busy", "/boards?status=reserved"),
+            figure("Out of service", counts.closed, "bad", "/boards?status=closed"),
+            figure("Waiting", counts.waiting, "warn", "/boards/queue"),
+        ])
+    }
+}
+
+/// The fleet's pages, one beside the other.
+fn tabs(farm: &[FarmPlace], queue: &[Waiter], here: &str) -> Vec<Tab> {
+    let mine = farm.iter().filter(|place| views::is_mine(place)).count();
+    let tab = |label, count, path: &'static str| Tab { label, count, path, here: path == here };
+    vec![
+        tab("Places", farm.len(), "/boards"),
+        tab("My reservations", mine, "/boards/reservations"),
+        tab("Queue", queue.len(), "/boards/queue"),
+    ]
+}
+
+/// For how long, as somebody typed it, in seconds.
+fn seconds(fields: &Fields, name: &'static str) -> Result<u64> {
+    let text = fields.one(name)?.trim();
+    let period: Period = text
+        .parse()
+        .map_err(|_| Error::invalid(name, format!("{text:?} is no length of time: write 90m, 2h or 3d")))?;
+    Ok(period.0.as_secs())
+}
+
+/// An error of a service beside the field of a form that it is about.
+fn beside(error: Error, field: &'static str) -> Error {
+    match error {
+        Error::Invalid { field: at, problem } if at == "seconds" => {
+            Error::Invalid { field: field.to_owned(), problem }
+        }
+        Error::NotFound { kind: kind @ ("person" | "node"), name } => {
+            Error::invalid(field, Error::NotFound { kind, name }.to_string())
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,143 @@
+//! `/boards/places/{place}`: one place, reserving it, taking it out of service.
+
+use axum::extract::Path;
+use nave_core::api::Stream;
+use nave_core::hub::error::Error;
+use nave_core::hub::http::{Access, Routes};
+use nave_core::hub::streams;
+use nave_web::error::PageError;
+use nave_web::form::Form;
+use nave_web::ui::Filled;
+use nave_web::visitor::Visitor;
+use nave_web::{Answer, Shared, done, may, refuse, shell, show};
+
+use super::views::{Forms, May, PlacePage, is_mine, path_of};
+use super::{Fleet, beside, seconds};
+use crate::api::{FarmPlace, ReserveRequest, SetMaintenance};
+use crate::hub::{MANAGE, READ, RESERVE, farm, maintenance, wish};
+use crate::link;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .get("/boards/places/{place}", Access::Page(READ), detail)
+        .post("/boards/places/{place}/reserve", Access::Page(RESERVE), reserve)
+        .post("/boards/places/{place}/close", Access::Page(MANAGE), close)
+        .post("/boards/places/{place}/open", Access::Page(MANAGE), open)
+}
+
+async fn detail(visitor: Visitor, hub: Shared, boards: Fleet, Path(name): Path<String>) -> Answer {
+    let view = view_of(&visitor, &hub, &boards, &name, Forms::default()).await?;
+    Ok(show(&view, &view.shell))
+}
+
+pub(super) async fn view_of(
+    visitor: &Visitor,
+    hub: &Shared,
+    boards: &Fleet,
+    name: &str,
+    forms: Forms,
+) -> Result<PlacePage, PageError> {
+    let op = &visitor.op;
+    let detail = farm::show(op, hub, boards, name).await?;
+    let waiters =
+        farm::queue(op, hub)?.into_iter().filter(|waiter| waiter.places.iter().any(|place| place == name));
+    // Whoever may not see streams sees the place without them.
+    let streams = streams::list(op, hub).unwrap_or_default();
+    let may = May {
+        reserve: may(op, RESERVE),
+        change: detail.place.reservation.is_some()
+            && (may(op, MANAGE) || (is_mine(&detail.place) && may(op, RESERVE))),
+        close: may(op, MANAGE),
+    };
+    Ok(PlacePage {
+        shell: shell(visitor, hub, name, "/boards").await?,
+        waiters: waiters.collect(),
+        streams: streams.into_iter().filter(|stream| leads_to(stream, &detail.place)).collect(),
+        place: detail.place,
+        past: detail.past,
+        may,
+        forms,
+    })
+}
+
+/// Whether a stream leads to one of a place's services.
+fn leads_to(stream: &Stream, place: &FarmPlace) -> bool {
+    place.node.as_ref() == Some(&stream.to)
+        && place.parts.iter().flat_map(|part| part.tcp.values()).any(|tcp| {
+            link::target(&tcp.host, tcp.port).is_some_and(|target| target.to_string() == stream.target)
+        })
+}
+
+async fn reserve(
+    visitor: Visitor,
+    hub: Shared,
+    boards: Fleet,
+    Path(name): Path<String>,
+    Form(fields): Form,
+) -> Answer {
+    let reserved = async {
+        let request = ReserveRequest {
+            places: vec![name.clone()],
+            name: fields.one("name")?.trim().to_owned(),
+            seconds: seconds(&fields, "time")?,
+            ..ReserveRequest::default()
+        };
+        wish::reserve(&visitor.op, &hub, &boards, request).await
+    };
+    match reserved.await {
+        Ok(_) => Ok(done(&path_of(&name), &format!("{name} is yours."))),
+        Err(error) => {
+            let error = beside(error, "time");
+            let forms = Forms { reserve: Filled::refused(&fields, &error), ..Forms::default() };
+            again(&visitor, &hub, &boards, &name, forms, &error).await
+        }
+    }
+}
+
+async fn close(
+    visitor: Visitor,
+    hub: Shared,
+    boards: Fleet,
+    Path(name): Path<String>,
+    Form(fields): Form,
+) -> Answer {
+    let closed = async {
+        let why = SetMaintenance { reason: fields.one("reason")?.to_owned() };
+        maintenance::close(&visitor.op, &hub, &boards, &name, why).await
+    };
+    match closed.await {
+        Ok(()) => Ok(done(&path_of(&name), &format!("{name} is out of service."))),
+        Err(error) => {
+            let forms = Forms { close: Filled::refused(&fields, &error), ..Forms::default() };
+            again(&visitor, &hub, &boards, &name, forms, &error).await
+        }
+    }
+}
+
+async fn open(
+    visitor: Visitor,
+    hub: Shared,
+    boards: Fleet,
+    Path(name): Path<String>,
+    Form(fields): Form,
+) -> Answer {
+    match maintenance::open(&visitor.op, &hub, &boards, &name).await {
+        Ok(()) => Ok(done(&path_of(&name), &format!("{name} is in service again."))),
+        Err(error) => {
+            let forms = Forms { close: Filled::refused(&fields, &error), ..Forms::default() };
+            again(&visitor, &hub, &boards, &name, forms, &error).await
+        }
+    }
+}
+
+async fn again(
+    visitor: &Visitor,
+    hub: &Shared,
+    boards: &Fleet,
+    name: &str,
+    forms: Forms,
+    error: &Error,
+) -> Answer {
+    let view = view_of(visitor, hub, boards, name, forms).await?;
+    Ok(refuse(&view, error))
+}

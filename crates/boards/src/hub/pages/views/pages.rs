@@ -1,0 +1,182 @@
+//! Each page with its template.
+
+use askama::Template;
+use nave_core::api::{Stream, StreamPath};
+use nave_web::shell::Shell;
+use nave_web::ui::{self, Filled};
+use nave_web::views::listing::{Heading, Listing, Pager};
+use nave_web::words;
+
+use super::super::told;
+use super::{Choice, Counts, Mosaic, State, Tab, attach, path_of, tagged, tags, wait_for};
+use crate::api::{FarmPlace, PastReservation, Reservation, Waiter};
+
+/// How many places of a wish are named in the queue.
+const NAMED: usize = 3;
+
+/// The farm.
+#[derive(Debug, Template)]
+#[template(path = "boards/farm.html")]
+pub struct Farm {
+    /// What stands around the page.
+    pub shell: Shell,
+    /// The fleet's pages.
+    pub tabs: Vec<Tab>,
+    /// What was asked of the list.
+    pub listing: Listing,
+    /// How many places stand how.
+    pub counts: Counts,
+    /// All of them as a picture, if there are many.
+    pub mosaic: Option<Mosaic>,
+    /// The list's parts.
+    pub choices: Vec<Choice>,
+    /// The most common tags.
+    pub tags: Vec<Choice>,
+    /// The rows.
+    pub places: Vec<FarmPlace>,
+    /// Which rows these are.
+    pub pager: Pager,
+    /// Whether places may be reserved.
+    pub may_reserve: bool,
+}
+
+impl Farm {
+    fn headings(&self) -> [Heading; 4] {
+        [
+            self.listing.heading("name", "Place", ""),
+            self.listing.heading("holder", "Who has it", ""),
+            self.listing.heading("until", "Until", "p2"),
+            self.listing.heading("waiting", "Waiting", "p3 num"),
+        ]
+    }
+
+    /// Where one like those that are shown is reserved.
+    fn reserve_any(&self) -> String {
+        let tag = self.listing.get("tag");
+        if tag.is_empty() {
+            return "/boards/reserve".to_owned();
+        }
+        tagged(tag).replacen("/boards", "/boards/reserve", 1)
+    }
+}
+
+/// The forms of a place's page, as they are filled in.
+#[derive(Clone, Debug)]
+pub struct Forms {
+    /// Reserving it.
+    pub reserve: Filled,
+    /// Keeping it for longer.
+    pub extend: Filled,
+    /// Giving it to somebody else.
+    pub hand_over: Filled,
+    /// Returning it.
+    pub give_back: Filled,
+    /// Taking it out of service, and putting it into service again.
+    pub close: Filled,
+}
+
+impl Default for Forms {
+    fn default() -> Self {
+        Self {
+            reserve: Filled::with([("time", "10h")]),
+            extend: Filled::with([("more", "2h")]),
+            hand_over: Filled::blank(),
+            give_back: Filled::blank(),
+            close: Filled::blank(),
+        }
+    }
+}
+
+/// What may be done to a place by whoever looks at it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct May {
+    /// Reserving it.
+    pub reserve: bool,
+    /// Returning, extending and handing over the reservation that stands.
+    pub change: bool,
+    /// Taking it out of service.
+    pub close: bool,
+}
+
+/// One place.
+#[derive(Debug, Template)]
+#[template(path = "boards/place.html")]
+pub struct PlacePage {
+    /// What stands around the page.
+    pub shell: Shell,
+    /// The place.
+    pub place: FarmPlace,
+    /// Who had it, the last first.
+    pub past: Vec<PastReservation>,
+    /// Who waits for it, with the position in the whole queue.
+    pub waiters: Vec<Waiter>,
+    /// Streams to it.
+    pub streams: Vec<Stream>,
+    /// What may be done.
+    pub may: May,
+    /// The forms.
+    pub forms: Forms,
+}
+
+impl PlacePage {
+    fn state(&self) -> State {
+        State::of(&self.place)
+    }
+
+    fn path(&self) -> String {
+        path_of(&self.place.name)
+    }
+
+    /// For how long somebody had it.
+    fn span(past: &PastReservation) -> String {
+        words::span((past.until - past.since).whole_seconds().unsigned_abs().max(1))
+    }
+}
+
+/// What whoever looks has.
+#[derive(Debug, Template)]
+#[template(path = "boards/mine.html")]
+pub struct Mine {
+    /// What stands around the page.
+    pub shell: Shell,
+    /// The fleet's pages.
+    pub tabs: Vec<Tab>,
+    /// The places.
+    pub places: Vec<(FarmPlace, Reservation)>,
+    /// Whether places may be reserved.
+    pub may_reserve: bool,
+}
+
+/// Who waits.
+#[derive(Debug, Template)]
+#[template(path = "boards/queue.html")]
+pub struct Queue {
+    /// What stands around the page.
+    pub shell: Shell,
+    /// The fleet's pages.
+    pub tabs: Vec<Tab>,
+    /// What was asked of the list.
+    pub listing: Listing,
+    /// Who waits, the first first.
+    pub waiters: Vec<Waiter>,
+    /// Which rows these are.
+    pub pager: Pager,
+}
+
+impl Queue {
+    /// Those of the places that are named, and how many more there are.
+    fn places(waiter: &Waiter) -> (&[String], usize) {
+        let named = &waiter.places[..waiter.places.len().min(NAMED)];
+        (named, waiter.places.len() - named.len())
+    }
+}
+
+/// Reserving any place that has what is wanted.
+#[derive(Debug, Template)]
+#[template(path = "boards/reserve.html")]
+pub struct ReserveAny {
+    /// What stands around the page.
+    pub shell: Shell,
+    /// The form.
+    pub form: Filled,
+}

@@ -1,0 +1,258 @@
+//! The fleet's pages as people meet them, in a real browser on a real hub: reserving, extending, handing over and
+//! returning; what somebody without rights sees; that pages stay live.
+
+use anyhow::{Context as _, ensure};
+use fantoccini::Locator;
+use fantoccini::elements::Element;
+use nave_core::api::Role;
+use nave_testkit::browser::{Browser, Colours};
+use nave_testkit::echo::Echo;
+use nave_testkit::hub::TestHub;
+use nave_testkit::need;
+use nave_testkit::person::TestPerson;
+use serde_json::json;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::client::{Client, OPEN, farm};
+use crate::native::{export, hears_itself, node, place};
+
+/// A person in front of a browser.
+struct Visit {
+    browser: Browser,
+    base: String,
+}
+
+impl Visit {
+    async fn of(hub: &TestHub, person: &TestPerson) -> anyhow::Result<Self> {
+        let visit = Self { browser: Browser::start().await?, base: hub.url().to_string() };
+        visit.browser.screen(1280, 900, Colours::Light).await?;
+        visit.browser.cookie(&visit.base, &person.cookie()).await?;
+        Ok(visit)
+    }
+
+    async fn to(&self, path: &str) -> anyhow::Result<()> {
+        Ok(self.browser.client().goto(&format!("{}{path}", self.base)).await?)
+    }
+
+    async fn sees(&self, selector: &str) -> anyhow::Result<Element> {
+        let found = self.browser.client().wait().for_element(Locator::Css(selector)).await;
+        found.with_context(|| format!("waited in vain for {selector}"))
+    }
+
+    /// Waits until some words stand on the page.
+    async fn reads(&self, words: &str) -> anyhow::Result<()> {
+        let path = format!("//body//*[contains(normalize-space(.), {words:?})]");
+        if self.browser.client().wait().for_element(Locator::XPath(&path)).await.is_ok() {
+            return Ok(());
+        }
+        let text = self.sees("main").await?.text().await?;
+        anyhow::bail!("waited in vain for {words:?}: {text}")
+    }
+
+    async fn types(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let field = self.sees(&format!("[name={name:?}]:not([type=hidden])")).await?;
+        field.clear().await?;
+        Ok(field.send_keys(text).await?)
+    }
+
+    /// Presses the first button or link that says so.
+    async fn presses(&self, words: &str) -> anyhow::Result<()> {
+        let path = format!("//main//*[self::button or self::a][normalize-space(.)={words:?}]");
+        let found = self.browser.client().wait().for_element(Locator::XPath(&path)).await;
+        Ok(found.with_context(|| format!("waited in vain for a button {words:?}"))?.click().await?)
+    }
+
+    async fn count(&self, selector: &str) -> anyhow::Result<usize> {
+        Ok(self.browser.client().find_all(Locator::Css(selector)).await?.len())
+    }
+
+    /// Ends the visit, on which nothing may have been refused or thrown but forms that came back.
+    async fn end(self) -> anyhow::Result<()> {
+        let complaints = self.browser.complaints().await?;
+        let complaints: Vec<String> =
+            complaints.into_iter().filter(|line| !line.contains("Failed to load resource")).collect();
+        self.browser.close().await?;
+        ensure!(complaints.is_empty(), "{}", complaints.join("\n"));
+        Ok(())
+    }
+}
+
+/// An exporter that lets in whom it is told to.
+async fn exporter(hub: &TestHub, name: &str) -> anyhow::Result<DropGuard> {
+    let mut client = Client::connect(hub, "10.77.0.2").await?;
+    client.register(name).await?;
+    let stop = CancellationToken::new();
+    // Nobody may ask anything of it for longer than a test waits.
+    let serve = async move {
+        while client.lets_in().await.map_or_else(|error| error.to_string() == "nothing comes", |_| true) {}
+    };
+    tokio::spawn(stop.clone().run_until_cancelled_owned(serve));
+    Ok(stop.drop_guard())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_is_reserved_and_passed_on_from_the_browser_chromium() -> anyhow::Result<()> {
+    if !need("chromium") {
+        return Ok(());
+    }
+    let hub = farm(OPEN).await?;
+    let ada = TestPerson::first_admin(&hub).await?;
+    let grace = TestPerson::invite(&hub, "Grace", &[(Role::Operator, "*")]).await?;
+    let visit = Visit::of(&hub, &ada).await?;
+    visit.to("/boards").await?;
+    visit.reads("There is no place yet").await?;
+    visit.sees("nave-live[state=live]").await?;
+    // What comes shows by itself.
+    let _exporters = (exporter(&hub, "bench-1").await?, exporter(&hub, "bench 2/3").await?);
+    visit.presses("bench 2/3").await?;
+    visit.reads("Nobody: it is free.").await?;
+
+    // What cannot be stands beside its field, and what was typed stays.
+    visit.types("time", "soon").await?;
+    visit.presses("Reserve").await?;
+    ensure!(visit.sees("#time[aria-invalid=true]").await?.prop("value").await?.as_deref() == Some("soon"));
+    visit.types("time", "400d").await?;
+    visit.presses("Reserve").await?;
+    visit.reads("Must be from 1 to 31536000 seconds").await?;
+    visit.types("time", "2h").await?;
+    visit.types("name", "mine").await?;
+    visit.presses("Reserve").await?;
+    visit.reads("You have it").await?;
+    visit.reads("nave board attach 'bench 2/3'").await?;
+
+    visit.types("more", "3d").await?;
+    visit.presses("Extend").await?;
+    visit.reads("in 2 days").await?;
+    visit.types("to", "nobody@example.org").await?;
+    visit.presses("Hand over").await?;
+    visit.sees("#to[aria-invalid=true]").await?;
+    visit.types("to", &grace.email).await?;
+    visit.presses("Hand over").await?;
+    visit.reads("Grace has it").await?;
+
+    // Whoever comes too late is told who has it, and what waits.
+    let other = Visit::of(&hub, &grace).await?;
+    other.to("/boards/reservations").await?;
+    other.reads("bench 2/3").await?;
+    visit.to("/boards/places/bench-1").await?;
+    other.to("/boards/places/bench-1").await?;
+    other.sees("nave-live[state=live]").await?;
+    visit.presses("Reserve").await?;
+    visit.reads("You have it").await?;
+    other.reads("Ada has it").await?;
+    other.reads("nave board reserve bench-1 --timeout 1h").await?;
+    other.presses("Take it away").await?;
+    other.sees("dialog#take[open] button.solid").await?.click().await?;
+    other.reads("Nobody: it is free.").await?;
+    visit.reads("Nobody: it is free.").await?;
+    other.to("/boards/reservations").await?;
+    other.presses("Return").await?;
+    other.reads("You have no place").await?;
+
+    // Any place that has what is wanted.
+    visit.to("/boards/reserve?tag=board").await?;
+    ensure!(visit.sees("#tags").await?.prop("value").await?.as_deref() == Some("board"));
+    visit.presses("Reserve").await?;
+    visit.reads("You have it").await?;
+    visit.to("/boards/reserve?tag=unheard-of").await?;
+    visit.presses("Reserve").await?;
+    visit.reads("No place in the farm has these parts").await?;
+
+    visit.to("/audit").await?;
+    visit.reads("Ada handed over bench 2/3 to Grace").await?;
+    visit.reads("Grace took away bench-1 from Ada").await?;
+    visit.reads("Grace returned bench 2/3").await?;
+    other.end().await?;
+    visit.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_is_taken_out_of_service_and_put_back_chromium() -> anyhow::Result<()> {
+    if !need("chromium") {
+        return Ok(());
+    }
+    let hub = farm(OPEN).await?;
+    let ada = TestPerson::first_admin(&hub).await?;
+    let vera = TestPerson::invite(&hub, "Vera", &[(Role::Viewer, "*")]).await?;
+    let _exporter = exporter(&hub, "bench").await?;
+    let (visit, viewer) = (Visit::of(&hub, &ada).await?, Visit::of(&hub, &vera).await?);
+    viewer.to("/boards").await?;
+    viewer.sees("nave-live[state=live]").await?;
+    visit.to("/boards/places/bench").await?;
+    visit.types("reason", " ").await?;
+    visit.presses("Take it out").await?;
+    visit.sees("#reason[aria-invalid=true]").await?;
+    visit.types("reason", "smoke").await?;
+    visit.presses("Take it out").await?;
+    visit.reads("Out of service: smoke").await?;
+    ensure!(visit.count("[action$='/reserve']").await? == 0);
+    // A viewer hears of it, reads the reason, and has nothing to press.
+    viewer.reads("smoke").await?;
+    for path in ["/boards", "/boards/places/bench", "/boards/queue", "/boards/reservations"] {
+        viewer.to(path).await?;
+        ensure!(viewer.count("main form[method=post], main .primary").await? == 0, "{path}");
+    }
+    viewer.to("/boards/reserve").await?;
+    viewer.reads("You may not do that").await?;
+    visit.presses("Put it into service").await?;
+    visit.reads("Nobody: it is free.").await?;
+    visit.to("/").await?;
+    visit.reads("Ada put bench into service again").await?;
+    ensure!(visit.sees("#fleet-boards dd").await?.text().await? == "1");
+    viewer.end().await?;
+    visit.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_to_a_place_are_on_its_page_chromium() -> anyhow::Result<()> {
+    if !need("chromium") {
+        return Ok(());
+    }
+    let hub = farm("").await?;
+    let ada = TestPerson::first_admin(&hub).await?;
+    let echo = Echo::start().await?;
+    let (lab, ann) = (node(&hub, "lab", "exporter").await?, node(&hub, "ann", "importer").await?);
+    let exporter = export(&lab, vec![place("bench", echo.address)]).await?;
+    exporter.says("offered bench").await?;
+    let visit = Visit::of(&hub, &ada).await?;
+    visit.to("/boards/places/bench").await?;
+    visit.presses("Reserve").await?;
+    visit.reads("You have it").await?;
+    visit.types("to", "ann").await?;
+    visit.presses("Hand over").await?;
+    visit.reads("ann has it").await?;
+    let forward = ann.forward(&format!("lab:{}", echo.address)).await?;
+    let _io = hears_itself(&forward).await?;
+    visit.reads(&format!("lab:{}", echo.address)).await?;
+    visit.sees("#streams nave-rate").await?;
+    visit.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_work_without_scripts_and_strangers_sign_in_chromium() -> anyhow::Result<()> {
+    if !need("chromium") {
+        return Ok(());
+    }
+    let hub = farm(OPEN).await?;
+    let ada = TestPerson::first_admin(&hub).await?;
+    let _exporter = exporter(&hub, "bench").await?;
+    let stranger = Visit { browser: Browser::start().await?, base: hub.url().to_string() };
+    for path in
+        ["/boards", "/boards/places/bench", "/boards/queue", "/boards/reservations", "/boards/reserve"]
+    {
+        stranger.to(path).await?;
+        stranger.sees("form[action='/sign-in']").await?;
+    }
+    stranger.end().await?;
+    let visit = Visit::of(&hub, &ada).await?;
+    visit.browser.devtools("Emulation.setScriptExecutionDisabled", &json!({ "value": true })).await?;
+    visit.to("/boards").await?;
+    visit.types("q", "nothing\n").await?;
+    visit.reads("No place is like that").await?;
+    visit.to("/boards/places/bench").await?;
+    visit.presses("Reserve").await?;
+    visit.reads("You have it").await?;
+    visit.presses("Return it").await?;
+    visit.reads("Nobody: it is free.").await?;
+    visit.end().await
+}

@@ -1,0 +1,160 @@
+//! `nave board agent`, and what goes through it: attaching, detaching and looking at what is attached. Without an agent,
+//! `nave board attach` is one itself for as long as it runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use nave_boards::node::agent::usb::KernelUsb;
+use nave_boards::node::agent::{Agent, AgentClient, InterfaceStatus, unix};
+use nave_boards::node::lookup::{Folders, Wish};
+use nave_boards::node::native::NaveFarm;
+use nave_boards::node::usb::Sysfs;
+use nave_core::node::{Dialer, Happening};
+use nave_link::random::Random;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::super::{node, not_my_board};
+use super::Context;
+use crate::cli::board::{Attach, Detach};
+use crate::logging;
+
+/// The agent's socket, beside the keys of the node or of the person that it acts for.
+fn socket(context: &Context<'_>) -> anyhow::Result<PathBuf> {
+    Ok(context.folder()?.path().join("agent.sock"))
+}
+
+/// The agent of this machine, if one runs.
+async fn running(context: &Context<'_>) -> anyhow::Result<Option<AgentClient>> {
+    let socket = socket(context)?;
+    if !socket.exists() {
+        return Ok(None);
+    }
+    // One that was killed leaves its socket behind.
+    Ok(AgentClient::connect(&socket).await.ok())
+}
+
+async fn needed(context: &Context<'_>) -> anyhow::Result<AgentClient> {
+    match running(context).await? {
+        Some(agent) => Ok(agent),
+        None => {
+            bail!("no agent runs here: `nave board agent` starts one, and `nave board attach` works without")
+        }
+    }
+}
+
+/// An agent of the hub, in this process.
+fn start(context: &Context<'_>, stop: &CancellationToken) -> anyhow::Result<Agent> {
+    let printer = *context.printer;
+    let happen = move |happening: Happening| {
+        // Standing by itself is what is expected; only trouble is worth a line.
+        if !matches!(happening, Happening::Connected { .. }) {
+            node::talk(printer, &happening);
+        }
+    };
+    let dialer = Dialer::new(context.folder()?, Random::system(), happen, stop.clone())?;
+    Ok(Agent::new(Arc::new(NaveFarm::new(dialer)), Arc::new(KernelUsb::new(Sysfs::system()))))
+}
+
+/// Waits for what ends a program.
+async fn told_to_stop() -> anyhow::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Ok(())
+}
+
+pub async fn run(context: &Context<'_>) -> anyhow::Result<()> {
+    logging::start("warn");
+    let stop = CancellationToken::new();
+    let agent = start(context, &stop)?;
+    let listener = unix::bind(&socket(context)?)?;
+    context.printer.data("ready");
+    let serving = unix::serve(&agent, listener, stop.clone());
+    let told = async {
+        let told = told_to_stop().await;
+        stop.cancel();
+        told
+    };
+    let (_, told) = tokio::select! {
+        both = futures::future::join(serving, told) => both,
+        () = agent.follow() => ((), Ok(())),
+    };
+    agent.stop().await;
+    // Whoever starts next makes it anew.
+    let _ = std::fs::remove_file(socket(context)?);
+    told
+}
+
+pub async fn attach(context: &Context<'_>, args: Attach) -> anyhow::Result<()> {
+    logging::start("warn");
+    if let Some(mut agent) = running(context).await? {
+        not_my_board::verbs::attach(&mut agent, &args.name, args.keep_others).await?;
+        return show(context, &agent.status().await?);
+    }
+    let stop = CancellationToken::new();
+    let agent = start(context, &stop)?;
+    let wish = Wish::parse(&args.name);
+    let folders = Folders::of_process().context("cannot look for import descriptions")?;
+    let found = folders.read(&wish.name)?;
+    let attaching = async {
+        agent.reserve(&found.name, &found.text, wish.place.as_deref()).await?;
+        let attached = agent.attach(&found.name).await;
+        if attached.is_err() {
+            // Whoever could not use it does not keep it.
+            agent.give_back(&found.name, true).await?;
+        }
+        attached.map_err(anyhow::Error::new)
+    };
+    tokio::select! {
+        attached = attaching => attached?,
+        told = told_to_stop() => return told,
+    }
+    show(context, &agent.status())?;
+    context.printer.talk("nave: attached until you press Ctrl-C; the place is returned then");
+    let told = tokio::select! {
+        told = told_to_stop() => told,
+        () = agent.follow() => bail!("the place is not yours any more"),
+    };
+    agent.give_back(&found.name, true).await?;
+    agent.stop().await;
+    stop.cancel();
+    told
+}
+
+pub async fn detach(context: &Context<'_>, args: Detach) -> anyhow::Result<()> {
+    logging::start("warn");
+    not_my_board::verbs::detach(&mut needed(context).await?, &args.names, args.keep).await
+}
+
+pub async fn status(context: &Context<'_>) -> anyhow::Result<()> {
+    logging::start("warn");
+    let status = needed(context).await?.status().await?;
+    show(context, &status)
+}
+
+pub async fn edit(context: &Context<'_>, name: &str) -> anyhow::Result<()> {
+    logging::start("warn");
+    not_my_board::edit::run(&mut needed(context).await?, name).await
+}
+
+fn show(context: &Context<'_>, status: &[InterfaceStatus]) -> anyhow::Result<()> {
+    let row = |interface: &InterfaceStatus| {
+        let state = if interface.attached { "up" } else { "down" };
+        vec![
+            interface.place.clone(),
+            interface.part.clone(),
+            interface.interface.clone(),
+            interface.kind.to_lowercase(),
+            state.to_owned(),
+            interface.port.clone(),
+        ]
+    };
+    let columns = ["NAME", "PART", "INTERFACE", "KIND", "STATE", "PORT"];
+    context.printer.rows(status, &columns, row, "nothing is attached: `nave board attach` changes that")
+}
