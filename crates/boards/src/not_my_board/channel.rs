@@ -156,6 +156,12 @@ impl Channel {
         self.0.closing.cancel();
     }
 
+    /// Whether the conversation has ended.
+    #[cfg(feature = "node")]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.closed.is_cancelled()
+    }
+
     /// Waits for the end of the conversation.
     pub(crate) async fn closed(&self) {
         self.0.closed.cancelled().await;
@@ -173,6 +179,7 @@ impl Channel {
     }
 
     /// Tells the other side something that has no answer.
+    #[cfg(feature = "hub")]
     pub(crate) async fn notify(&self, method: &str) -> Result<(), CallError> {
         let notice = message::request(None, method, &json!({}));
         self.0.outgoing.send(notice).await.map_err(|_| CallError::Closed)

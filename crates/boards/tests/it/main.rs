@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails has nothing better to do")]
 
+mod agent;
 mod auth;
 mod client;
 mod door;
+mod exporter;
+mod exporter_farm;
+mod exporter_login;
 mod probes;
 mod python;
 mod queue;

@@ -1,6 +1,7 @@
 //! not-my-board's own sign-in, from the Python registry and without a changed line: at a real provider, then with the
 //! token that it left.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
@@ -15,14 +16,14 @@ use tokio::process::{Child, Command};
 use crate::client::{farm, get};
 
 /// A farm whose clients sign in at a provider, and the home of somebody who uses it.
-struct Farm {
-    hub: TestHub,
-    provider: OidcProvider,
-    home: tempfile::TempDir,
+pub struct Farm {
+    pub hub: TestHub,
+    pub provider: OidcProvider,
+    pub home: tempfile::TempDir,
 }
 
 impl Farm {
-    async fn start() -> anyhow::Result<Self> {
+    pub async fn start() -> anyhow::Result<Self> {
         let mut provider = OidcProvider::start("https://localhost/oidc-callback").await?;
         let (issuer, ca) = (provider.issuer(), provider.ca());
         let hub = farm(&format!(
@@ -52,7 +53,7 @@ impl Farm {
     }
 
     /// Starts one of the programs. They keep tokens in a folder of the system, which here is one of the home's.
-    fn program(&self, command: &str, options: &[&str], files: &[&str]) -> anyhow::Result<Child> {
+    pub fn program(&self, command: &str, options: &[&str], files: &[&str]) -> anyhow::Result<Child> {
         let python = need::python("not_my_board").context("not-my-board is not installed")?;
         let mut program = Command::new("unshare");
         program
@@ -73,10 +74,14 @@ impl Farm {
         program.spawn().context("not-my-board could not be started")
     }
 
+    /// The file in which signing in leaves tokens.
+    pub fn tokens(&self) -> PathBuf {
+        self.home.path().join("lib/not-my-board/auth_tokens.json")
+    }
+
     /// The ID token that signing in left.
-    fn token(&self) -> anyhow::Result<String> {
-        let file = self.home.path().join("lib/not-my-board/auth_tokens.json");
-        let tokens: Value = serde_json::from_slice(&std::fs::read(file)?)?;
+    pub fn token(&self) -> anyhow::Result<String> {
+        let tokens: Value = serde_json::from_slice(&std::fs::read(self.tokens())?)?;
         let hub = tokens.as_object().and_then(|hubs| hubs.values().next()).context("a hub")?;
         Ok(hub["id"].as_str().context("an ID token")?.to_owned())
     }
@@ -99,7 +104,7 @@ async fn line(
     tokio::time::timeout(PATIENCE, search).await.context("the program does not say what it should")?
 }
 
-async fn is_ready(exporter: &mut Child) -> anyhow::Result<()> {
+pub async fn is_ready(exporter: &mut Child) -> anyhow::Result<()> {
     let output = exporter.stdout.as_mut().context("standard output is piped")?;
     line(&mut BufReader::new(output), |line| line == "ready").await.map(drop)
 }

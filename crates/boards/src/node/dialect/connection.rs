@@ -141,7 +141,7 @@ impl HttpClient {
             let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
             Ok(Either::Right(TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await?))
         };
-        let connected = tokio::time::timeout(CONNECT, connect).await;
+        let connected = tokio::time::timeout(CONNECT, Box::pin(connect)).await;
         connected.map_err(|_| ConnectionError::Timeout { url: shown(), after: CONNECT })?.map_err(
             |source: io::Error| {
                 if certificate::is_unknown(&source) {
@@ -180,7 +180,7 @@ impl HttpClient {
             driver.abort();
             Ok(http::Response::from_parts(head, body.to_bytes()))
         };
-        let answer = tokio::time::timeout(ANSWER, exchange).await;
+        let answer = tokio::time::timeout(ANSWER, Box::pin(exchange)).await;
         answer.map_err(|_| ConnectionError::Timeout { url: text.clone(), after: ANSWER })?
     }
 
@@ -288,7 +288,7 @@ impl HubClient {
         let io = self.http.connect(&url).await?;
         let request = text.replacen("http", "ws", 1);
         let open = tokio_tungstenite::client_async_with_config(request, io, Some(websocket::config()));
-        match tokio::time::timeout(ANSWER, open).await {
+        match tokio::time::timeout(ANSWER, Box::pin(open)).await {
             Ok(Ok((socket, _))) => Ok(socket),
             Ok(Err(tungstenite::Error::Http(answer))) => {
                 Err(refused(&text, answer.status(), answer.body().as_deref().unwrap_or_default()))

@@ -22,11 +22,6 @@ use crate::not_my_board::channel::{CallError, Channel, Methods, Outcome};
 use crate::not_my_board::message::{Failure, Params};
 use crate::not_my_board::python::arguments;
 
-/// How long the hub's last word counts while the hub is away.
-const AWAY: Duration = Duration::from_mins(2);
-/// How long after a return the hub may take to say again whom to let through: an agent may have to come back to it and
-/// reserve again. A hub that forgot everything says nothing.
-const TELLING: Duration = Duration::from_secs(30);
 /// How long the hub may take to register a place, with the sign-in that belongs to it.
 const REGISTERING: Duration = Duration::from_mins(1);
 /// How long the goodbye may take.
@@ -75,10 +70,27 @@ impl ExportError {
     }
 }
 
+/// How long whoever was let through stays so without a word of the hub.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// While the hub is away.
+    pub away: Duration,
+    /// After it is back: an agent may have to come back to it too and reserve again. A hub that forgot everything says
+    /// nothing.
+    pub back: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { away: Duration::from_mins(2), back: Duration::from_secs(30) }
+    }
+}
+
 /// A place in a farm, as its exporter keeps it there.
 pub struct Export {
     hub: HubClient,
     place: Value,
+    patience: Patience,
     answers: Arc<Answers>,
 }
 
@@ -99,8 +111,15 @@ struct Registered {
 
 impl Export {
     /// The place as the hub is told of it, and the door to it.
-    pub fn new(hub: HubClient, place: Value, exporter: Arc<Exporter>, tokens: TokenSource) -> Self {
-        Self { hub, place, answers: Arc::new(Answers { exporter, tokens, told: AtomicBool::new(false) }) }
+    pub fn new(
+        hub: HubClient,
+        place: Value,
+        exporter: Arc<Exporter>,
+        tokens: TokenSource,
+        patience: Patience,
+    ) -> Self {
+        let answers = Arc::new(Answers { exporter, tokens, told: AtomicBool::new(false) });
+        Self { hub, place, patience, answers }
     }
 
     /// Keeps the place registered until `stop`; `registered` hears its number whenever it is. Nobody is let through who
@@ -131,7 +150,7 @@ impl Export {
                     registered(id);
                     was_registered = true;
                     delays = schedule.build();
-                    closing.by(TELLING);
+                    closing.by(self.patience.back);
                     let lost = self.until(&stop, &mut closing, channel.closed()).await;
                     // Stopped or lost, the goodbye is said there.
                     if tokio::time::timeout(GOODBYE, served).await.is_err() {
@@ -143,7 +162,7 @@ impl Export {
                     if self.answers.told.load(Ordering::Relaxed) {
                         closing = Closing::default();
                     }
-                    closing.by(AWAY);
+                    closing.by(self.patience.away);
                     tracing::warn!(hub = self.hub.address(), "the hub is gone");
                 }
                 Err(error) if !was_registered && !error.is_passing() => return Err(error),

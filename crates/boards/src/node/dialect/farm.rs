@@ -1,21 +1,21 @@
 //! A hub of not-my-board as an agent's farm. When the connection to it is lost, another is made; what was reserved is
 //! reserved again, and given up only if that does not succeed for a while.
 
+mod keep;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,13 +28,8 @@ use crate::not_my_board::message::{Failure, Params};
 
 /// How long the hub may be away until what was reserved there is given up.
 pub const GRACE: Duration = Duration::from_mins(2);
-/// How often the hub is asked for a place that is not back yet.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long the hub may take to take back what an agent has that stops.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// A connection that ended sooner than this was not a good one.
-const SHORT: Duration = Duration::from_secs(10);
-
 /// What a hub may call at its agents.
 struct Called(Arc<TokenSource>);
 
@@ -66,17 +61,32 @@ struct Shared {
     channel: watch::Sender<Option<Channel>>,
     /// What is reserved, by the id that the agent knows.
     held: Mutex<HashMap<PlaceId, Held>>,
+    /// Something was reserved: what the hub says of it is looked at.
+    look: Notify,
     happening: mpsc::Sender<Happening>,
     happened: tokio::sync::Mutex<mpsc::Receiver<Happening>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
+/// A place that is reserved.
 #[derive(Clone)]
 struct Held {
     place: Place,
-    /// Whether the hub knows it as reserved on this connection.
-    confirmed: bool,
+    /// What the hub called the place when it was reserved.
+    reserved_as: PlaceId,
+    /// The connection on which it was reserved: with its end the hub may have forgotten it.
+    channel: Channel,
+    /// Whom the hub says it is reserved for.
+    user: Option<String>,
+    /// Whether it is being reserved again.
+    recovering: bool,
+}
+
+impl Held {
+    fn new(place: Place, channel: Channel) -> Self {
+        Self { reserved_as: place.id, place, channel, user: None, recovering: false }
+    }
 }
 
 impl NotMyBoard {
@@ -94,6 +104,7 @@ impl NotMyBoard {
             grace,
             channel: watch::Sender::new(None),
             held: Mutex::default(),
+            look: Notify::new(),
             happening,
             happened: tokio::sync::Mutex::new(happened),
             stop: CancellationToken::new(),
@@ -119,129 +130,6 @@ impl Shared {
         Ok(channel)
     }
 
-    /// Keeps a connection until told to stop.
-    async fn keep(self: Arc<Self>, mut channel: Channel) {
-        loop {
-            let since = Instant::now();
-            channel.closed().await;
-            self.channel.send_replace(None);
-            if self.stop.is_cancelled() {
-                return;
-            }
-            let until = Instant::now() + self.grace;
-            for held in self.held().values_mut() {
-                held.confirmed = false;
-            }
-            tracing::warn!(
-                hub = self.hub.address(),
-                "the hub is gone; attached places stay attached for {} s until it is back",
-                self.grace.as_secs()
-            );
-            let again = Arc::clone(&self);
-            let new = async {
-                if since.elapsed() < SHORT {
-                    // A hub that does not want this agent is not asked over and over.
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                }
-                again.reconnect(until).await
-            };
-            let Some(new) = self.stop.run_until_cancelled(new).await else { return };
-            channel = new;
-            tracing::info!(hub = self.hub.address(), "the hub is back");
-            let ids: Vec<PlaceId> = self.held().keys().copied().collect();
-            for id in ids {
-                let (again, channel) = (Arc::clone(&self), channel.clone());
-                self.tasks.spawn(async move { again.recover(id, channel, until).await });
-            }
-        }
-    }
-
-    /// Tries until it succeeds, and gives up what is reserved when its time is over.
-    async fn reconnect(self: Arc<Self>, until: Instant) -> Channel {
-        let mut delays = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(250))
-            .with_max_delay(Duration::from_secs(10))
-            .with_jitter()
-            .without_max_times()
-            .build();
-        let connect = async {
-            loop {
-                match self.open().await {
-                    Ok(channel) => return channel,
-                    Err(error) => tracing::info!(%error, "the hub is not back yet"),
-                }
-                tokio::time::sleep(delays.next().unwrap_or(LOOK_AGAIN)).await;
-            }
-        };
-        let mut connect = std::pin::pin!(connect);
-        if let Ok(channel) = tokio::time::timeout_at(until, &mut connect).await {
-            return channel;
-        }
-        let lost: Vec<PlaceId> = self.held().drain().map(|(id, _)| id).collect();
-        for place in lost {
-            self.ended(place, format!("the hub was away for {} s", self.grace.as_secs())).await;
-        }
-        connect.await
-    }
-
-    async fn ended(&self, place: PlaceId, why: String) {
-        self.tell(Happening::Ended { place, why }).await;
-    }
-
-    async fn tell(&self, happening: Happening) {
-        // Nobody listens when the agent is stopping.
-        let _ = self.stop.run_until_cancelled(self.happening.send(happening)).await;
-    }
-
-    /// Reserves a place again that was reserved on an earlier connection.
-    async fn recover(self: Arc<Self>, id: PlaceId, channel: Channel, until: Instant) {
-        let Some(Held { place, .. }) = self.held().get(&id).cloned() else { return };
-        let again = async {
-            loop {
-                let now = self.find(&place).await;
-                if let Some(now) = now
-                    && self.reserve_on(&channel, &[now.id]).await.is_ok()
-                {
-                    return now;
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        };
-        let recovered = tokio::select! {
-            recovered = tokio::time::timeout_at(until, again) => recovered.ok(),
-            // Another connection, another try.
-            () = channel.closed() => return,
-        };
-        let Some(now) = recovered else {
-            if self.held().remove(&id).is_some() {
-                let why =
-                    "it could not be reserved again after the connection to the hub was lost".to_owned();
-                self.ended(id, why).await;
-            }
-            return;
-        };
-        let wanted = {
-            let mut held = self.held();
-            let wanted = held.remove(&id).is_some();
-            if wanted {
-                held.insert(now.id, Held { place: now.clone(), confirmed: true });
-            }
-            wanted
-        };
-        if wanted {
-            self.tell(Happening::Moved { was: id, now }).await;
-        } else {
-            // It was given back meanwhile.
-            let _ = channel.call("return_reservation", json!([now.id])).await;
-        }
-    }
-
-    /// The same place as the hub knows it now, if it is there and has not changed.
-    async fn find(&self, place: &Place) -> Option<Place> {
-        let places = self.places().await.ok()?;
-        places.into_iter().find(|now| now.name == place.name && now.parts == place.parts)
-    }
-
     async fn places(&self) -> Result<Vec<Place>, FarmError> {
         #[derive(Deserialize)]
         struct Places {
@@ -257,6 +145,15 @@ impl Shared {
             place.inspect_err(|error| tracing::warn!(%error, "a place of the hub is passed over")).ok()
         };
         Ok(answer.places.into_iter().filter_map(place).collect())
+    }
+
+    async fn holdings(&self) -> Result<Vec<Holding>, FarmError> {
+        #[derive(Deserialize)]
+        struct Reservations {
+            reservations: Vec<Holding>,
+        }
+        let answer: Reservations = self.call("get_reservations", json!({})).await?;
+        Ok(answer.reservations)
     }
 
     fn connected(&self) -> Result<Channel, FarmError> {
@@ -279,8 +176,8 @@ impl Shared {
         ids: &[PlaceId],
     ) -> BoxFuture<'static, Result<PlaceId, FarmError>> {
         let (channel, params, tasks) = (channel.clone(), json!([ids]), self.tasks.clone());
-        let unwanted = CancellationToken::new();
-        let heard = unwanted.clone();
+        let heard = CancellationToken::new();
+        let unwanted = heard.clone().drop_guard();
         // A task of its own: it must hear how the hub and a cancellation that crossed got on with each other.
         let reserving = self.tasks.spawn(async move {
             let answer = channel.call_until("reserve", params, heard).await;
@@ -289,9 +186,8 @@ impl Shared {
             Ok(OnTheWay { given: Some((id, channel)), tasks, runtime: Handle::current() })
         });
         async move {
-            let cancels = unwanted.drop_guard();
             let reserved = reserving.await;
-            cancels.disarm();
+            unwanted.disarm();
             reserved
                 .unwrap_or_else(|_| Err(FarmError::Away("the agent is stopping".to_owned())))
                 .and_then(OnTheWay::arrived)
@@ -365,10 +261,12 @@ impl Farm for NotMyBoard {
     fn reserve(&self, candidates: Vec<Place>) -> BoxFuture<'_, Result<PlaceId, FarmError>> {
         async move {
             let ids: Vec<PlaceId> = candidates.iter().map(|place| place.id).collect();
-            let id = self.0.reserve_on(&self.0.connected()?, &ids).await?;
+            let channel = self.0.connected()?;
+            let id = self.0.reserve_on(&channel, &ids).await?;
             if let Some(place) = candidates.into_iter().find(|place| place.id == id) {
-                self.0.held().insert(id, Held { place, confirmed: true });
+                self.0.held().insert(id, Held::new(place, channel));
             }
+            self.0.look.notify_one();
             Ok(id)
         }
         .boxed()
@@ -377,14 +275,15 @@ impl Farm for NotMyBoard {
     fn give_back(&self, place: PlaceId) -> BoxFuture<'_, Result<(), FarmError>> {
         async move {
             let known = self.0.held().remove(&place);
-            if !known.is_some_and(|held| held.confirmed) {
+            let Some(Held { channel, reserved_as, .. }) = known.filter(|held| !held.channel.is_closed())
+            else {
                 // The connection on which it was reserved is gone, and the reservation with it.
                 return Ok(());
-            }
-            match self.0.call::<Value>("return_reservation", json!([place])).await {
+            };
+            match channel.call("return_reservation", json!([reserved_as])).await.map_err(failed) {
                 Ok(_) | Err(FarmError::Away(_)) => Ok(()),
                 // The hub's way of saying that it is not reserved.
-                Err(FarmError::Refused(words)) if words.trim_matches('\'') == place.to_string() => {
+                Err(FarmError::Refused(words)) if words.trim_matches('\'') == reserved_as.to_string() => {
                     tracing::warn!(%place, "a place was not reserved any more when it was given back");
                     Ok(())
                 }
@@ -395,15 +294,7 @@ impl Farm for NotMyBoard {
     }
 
     fn holdings(&self) -> BoxFuture<'_, Result<Vec<Holding>, FarmError>> {
-        #[derive(Deserialize)]
-        struct Reservations {
-            reservations: Vec<Holding>,
-        }
-        async {
-            let answer: Reservations = self.0.call("get_reservations", json!({})).await?;
-            Ok(answer.reservations)
-        }
-        .boxed()
+        self.0.holdings().boxed()
     }
 
     fn stats(&self, place: PlaceId) -> BoxFuture<'_, Result<Stats, FarmError>> {
@@ -441,15 +332,11 @@ impl Farm for NotMyBoard {
 
     fn leave(&self) -> BoxFuture<'_, ()> {
         async {
-            let held: Vec<(PlaceId, Held)> = self.0.held().drain().collect();
             // A hub may keep what somebody has who is merely gone.
-            if let Ok(channel) = self.0.connected() {
-                let back = held.iter().filter(|(_, held)| held.confirmed).map(|(id, _)| {
-                    let channel = channel.clone();
-                    async move { channel.call("return_reservation", json!([id])).await }
-                });
-                let _ = tokio::time::timeout(GOODBYE, futures::future::join_all(back)).await;
-            }
+            let held: Vec<Held> = self.0.held().drain().map(|(_, held)| held).collect();
+            let back =
+                held.iter().map(|held| held.channel.call("return_reservation", json!([held.reserved_as])));
+            let _ = tokio::time::timeout(GOODBYE, futures::future::join_all(back)).await;
             self.0.stop.cancel();
             self.0.tasks.close();
             self.0.tasks.wait().await;

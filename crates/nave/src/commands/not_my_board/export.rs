@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nave_boards::node::dialect::export::Export as Exporting;
+use nave_boards::node::dialect::export::{Export as Exporting, Patience};
 use nave_boards::node::dialect::tokens::TokenSource;
 use nave_boards::node::export::ExportDescription;
 use nave_boards::node::exporter::Exporter;
@@ -34,7 +34,8 @@ pub async fn run(context: &Context<'_>, args: Export) -> anyhow::Result<()> {
     }
     let exporter = Arc::new(Exporter::open(&description, &Sysfs::system(), clock).await?);
     let said = AtomicBool::new(false);
-    let export = Exporting::new(hub, description.to_json(), Arc::clone(&exporter), tokens);
+    let export =
+        Exporting::new(hub, description.to_json(), Arc::clone(&exporter), tokens, Patience::default());
     let exported = export.run(stop, |_| {
         if !said.swap(true, Ordering::Relaxed) {
             printer.data("ready");

@@ -12,7 +12,7 @@ use super::TokenError;
 use crate::node::dialect::connection::HubClient;
 
 /// How long the command may take. The hub waits for 30 s.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A command that prints ID tokens.
 pub struct TokenCommand {

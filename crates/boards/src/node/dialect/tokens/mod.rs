@@ -21,7 +21,7 @@ pub const TOKEN_STORE: &str = "/var/lib/not-my-board/auth_tokens.json";
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// Nobody signed in for this hub, or too long ago.
-    #[error("Login required: run `nave not-my-board login {hub}`{}", why_of(.why))]
+    #[error("Login required: run `nave not-my-board login {hub}`{}", why_of(.why.as_deref()))]
     LoginRequired {
         /// The hub's address.
         hub: String,
@@ -55,8 +55,8 @@ pub enum TokenError {
     Provider(#[from] ProviderError),
 }
 
-fn why_of(why: &Option<String>) -> String {
-    why.as_ref().map_or_else(String::new, |why| format!(" ({why})"))
+fn why_of(why: Option<&str>) -> String {
+    why.map_or_else(String::new, |why| format!(" ({why})"))
 }
 
 /// Where ID tokens come from.
