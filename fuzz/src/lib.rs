@@ -68,7 +68,7 @@ pub const TARGETS: &[Target] = &[
     ] },
     Target { name: "certificate", run: certificate, seeds: &[b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"] },
     Target { name: "usbip", run: usbip, seeds: &[
-        b"\x01\x11\x80\x03\0\0\0\01-1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        b"\x01\x11\x80\x03\0\0\0\x001-1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
         include_bytes!("../seeds/usbip-reply"),
     ] },
     Target { name: "request", run: requests::request, seeds: requests::SEEDS },

@@ -36,7 +36,7 @@ pub async fn run_inside(test: &str) -> anyhow::Result<()> {
     std::fs::write(
         job.path().join("run"),
         format!(
-            "cd {}\nexport {INSIDE}=1 HOME=/root PATH={PATH}\nexec {} --exact {test} --nocapture\n",
+            "cd {}\nexport {INSIDE}=1 HOME=/root PATH={PATH}\nexec {} --exact {test} --include-ignored --nocapture\n",
             quoted(&folder)?,
             quoted(&program)?,
         ),

@@ -179,6 +179,7 @@ impl Channel {
     }
 
     /// Tells the other side something that has no answer.
+    #[cfg(feature = "hub")]
     pub(crate) async fn notify(&self, method: &str) -> Result<(), CallError> {
         let notice = message::request(None, method, &json!({}));
         self.0.outgoing.send(notice).await.map_err(|_| CallError::Closed)

@@ -25,9 +25,15 @@ async fn a_machine_lends_a_board_to_itself() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn exporters_and_agents_share_a_board() -> anyhow::Result<()> {
+async fn naves_exporter_and_agent_share_a_board() -> anyhow::Result<()> {
+    in_a_machine("naves_exporter_and_agent_share_a_board", pairs::of_nave).await
+}
+
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn a_board_is_shared_with_not_my_board() -> anyhow::Result<()> {
     if !vm::is_inside() && !need("not-my-board") {
         return Ok(());
     }
-    in_a_machine("exporters_and_agents_share_a_board", pairs::scenario).await
+    in_a_machine("a_board_is_shared_with_not_my_board", pairs::with_python).await
 }

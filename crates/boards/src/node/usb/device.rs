@@ -179,3 +179,72 @@ impl Device {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A folder that looks like `/sys` with a board on `1-4.2`, without drivers.
+    fn machine() -> (tempfile::TempDir, Device) {
+        let folder = tempfile::tempdir().unwrap();
+        let device = folder.path().join("bus/usb/devices/1-4.2");
+        fs::create_dir_all(&device).unwrap();
+        for (file, text) in [
+            ("busnum", "1\n"),
+            ("devnum", "17\n"),
+            ("speed", "20000\n"),
+            ("idVendor", "1d6b\n"),
+            ("idProduct", "0104\n"),
+            ("bcdDevice", "0601\n"),
+            ("bDeviceClass", "ef\n"),
+            ("bDeviceSubClass", "02\n"),
+            ("bDeviceProtocol", "01\n"),
+            ("bConfigurationValue", "\n"),
+            ("bNumConfigurations", "1\n"),
+            ("bNumInterfaces", "\n"),
+        ] {
+            fs::write(device.join(file), text).unwrap();
+        }
+        let sysfs = Sysfs::new(folder.path(), folder.path());
+        (folder, Device::new(sysfs, "1-4.2".parse().unwrap()))
+    }
+
+    #[test]
+    fn a_device_is_described_as_every_agent_understands() {
+        let (folder, device) = machine();
+        let told = device.describe().unwrap();
+        assert_eq!(told.path, "/sys/bus/usb/devices/1-4.2");
+        assert_eq!((told.busnum, told.devnum, told.speed), (1, 17, Speed::Super));
+        assert_eq!((told.vendor, told.product, told.release), (0x1d6b, 0x0104, 0x0601));
+        assert_eq!((told.class, told.configuration, told.interfaces), (0xef, 0, 0));
+        fs::write(folder.path().join("bus/usb/devices/1-4.2/bDeviceClass"), "100\n").unwrap();
+        assert!(device.describe().unwrap_err().to_string().contains("bDeviceClass"));
+        fs::remove_dir_all(folder.path().join("bus/usb/devices/1-4.2")).unwrap();
+        assert_eq!(
+            device.describe().unwrap_err().to_string(),
+            "there is no USB device at 1-4.2; is it plugged in and switched on?"
+        );
+    }
+
+    #[test]
+    fn what_can_be_done_with_a_device_is_known() {
+        let (folder, device) = machine();
+        let files = folder.path().join("bus/usb/devices/1-4.2");
+        assert_eq!(device.status().unwrap(), Status::NotBound);
+        assert_eq!(device.driver(), None);
+        symlink("../../../drivers/usbip-host", files.join("driver")).unwrap();
+        assert_eq!(device.driver().as_deref(), Some("usbip-host"));
+        for (text, status) in [("1\n", Status::Available), ("2\n", Status::Exported), ("3\n", Status::Broken)]
+        {
+            fs::write(files.join("usbip_status"), text).unwrap();
+            assert_eq!(device.status().unwrap(), status);
+        }
+        fs::write(files.join("usbip_status"), "?\n").unwrap();
+        assert!(device.status().is_err());
+        fs::remove_dir_all(files).unwrap();
+        assert_eq!(device.status().unwrap(), Status::Gone);
+    }
+}

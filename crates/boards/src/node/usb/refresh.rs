@@ -114,3 +114,64 @@ pub async fn uevent(sysfs: &Sysfs, devpath: &str) -> Result<Heard, UsbError> {
         other => other.map(|()| Heard::DefaultDriver),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Folders that look like `/sys` and `/run`.
+    fn machine() -> (tempfile::TempDir, Sysfs) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("bus/usb")).unwrap();
+        std::fs::write(folder.path().join("bus/usb/drivers_probe"), "").unwrap();
+        let sysfs = Sysfs::new(folder.path(), folder.path());
+        (folder, sysfs)
+    }
+
+    fn probed(folder: &tempfile::TempDir) -> String {
+        std::fs::read_to_string(folder.path().join("bus/usb/drivers_probe")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_exporter_hears_of_its_port_and_the_kernel_of_others() {
+        let (folder, sysfs) = machine();
+        let mut pipe = RefreshPipe::make(&sysfs, &"1-4.2".parse().unwrap()).unwrap();
+        assert_eq!(uevent(&sysfs, "/devices/usb1/1-4/1-4.2").await.unwrap(), Heard::Exporter);
+        tokio::time::timeout(Duration::from_secs(10), pipe.heard()).await.unwrap().unwrap();
+        assert_eq!(probed(&folder), "");
+        assert_eq!(uevent(&sysfs, "/devices/usb1/1-4/1-4:1.0").await.unwrap(), Heard::DefaultDriver);
+        assert_eq!(probed(&folder), "1-4:1.0");
+    }
+
+    #[tokio::test]
+    async fn a_pipe_that_nobody_reads_holds_nobody_up() {
+        let (folder, sysfs) = machine();
+        mkfifo(&sysfs.refresh_pipe("1-1"), Mode::S_IRWXU).unwrap();
+        assert_eq!(uevent(&sysfs, "/devices/usb1/1-1").await.unwrap(), Heard::DefaultDriver);
+        assert_eq!(probed(&folder), "1-1");
+    }
+
+    #[tokio::test]
+    async fn the_last_exporter_of_a_port_has_the_pipe() {
+        let (_folder, sysfs) = machine();
+        let busid = "1-1".parse().unwrap();
+        let first = RefreshPipe::make(&sysfs, &busid).unwrap();
+        let mut second = RefreshPipe::make(&sysfs, &busid).unwrap();
+        drop(first);
+        assert_eq!(uevent(&sysfs, "/devices/usb1/1-1").await.unwrap(), Heard::Exporter);
+        tokio::time::timeout(Duration::from_secs(10), second.heard()).await.unwrap().unwrap();
+        drop(second);
+        assert!(!sysfs.refresh_pipe("1-1").exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_device_is_refused() {
+        let (folder, sysfs) = machine();
+        for devpath in ["", "/", "/devices/usb1/", "/devices/..", "/devices/1-1 2", "1-1\n"] {
+            assert!(uevent(&sysfs, devpath).await.is_err(), "{devpath:?}");
+        }
+        assert_eq!(probed(&folder), "");
+    }
+}

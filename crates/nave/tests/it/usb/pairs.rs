@@ -24,7 +24,7 @@ const URL: &str = "https://localhost:3101";
 const HOME: &str = "/root/usb";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+enum By {
     Python,
     Nave,
 }
@@ -112,14 +112,24 @@ async fn plug_in(hook: By) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub async fn scenario() -> anyhow::Result<()> {
+/// Both of Nave's own, living and killed.
+pub async fn of_nave() -> anyhow::Result<()> {
     board::build().await?;
     let hub = start_hub().await?;
-    for (exporter, agent) in [(By::Nave, By::Nave), (By::Nave, By::Python), (By::Python, By::Nave)] {
+    pair(By::Nave, By::Nave).await?;
+    killed().await?;
+    drop(hub);
+    Ok(())
+}
+
+/// One of them is not-my-board's.
+pub async fn with_python() -> anyhow::Result<()> {
+    board::build().await?;
+    let hub = start_hub().await?;
+    for (exporter, agent) in [(By::Nave, By::Python), (By::Python, By::Nave)] {
         tracing::info!("--- exporter {exporter:?}, agent {agent:?}");
         pair(exporter, agent).await.with_context(|| format!("exporter {exporter:?}, agent {agent:?}"))?;
     }
-    killed().await?;
     drop(hub);
     Ok(())
 }
