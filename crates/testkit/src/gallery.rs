@@ -118,8 +118,7 @@ pub async fn look(samples: Vec<Sample>, pictures: &Path) -> anyhow::Result<()> {
 /// A stream of events on which nothing happens.
 async fn live() -> Response {
     let silence = futures::stream::pending::<Result<&str, std::convert::Infallible>>();
-    ([(header::CONTENT_TYPE, "text/event-stream")], axum::body::Body::from_stream(silence))
-        .into_response()
+    ([(header::CONTENT_TYPE, "text/event-stream")], axum::body::Body::from_stream(silence)).into_response()
 }
 
 /// Serves samples on loopback, with the headers that real pages have.

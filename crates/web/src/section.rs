@@ -116,7 +116,9 @@ impl Sections {
 
     /// What the overview shows somebody.
     pub(crate) fn summaries(&self, op: &Op, hub: &Hub) -> Result<Vec<Summary>> {
-        let seen = self.0.iter().filter(|section| access::require_somewhere(op, section.entry().action).is_ok());
-        seen.map(|section| Ok(Summary { entry: section.entry(), figures: section.figures(op, hub)? })).collect()
+        let seen =
+            self.0.iter().filter(|section| access::require_somewhere(op, section.entry().action).is_ok());
+        seen.map(|section| Ok(Summary { entry: section.entry(), figures: section.figures(op, hub)? }))
+            .collect()
     }
 }

@@ -237,7 +237,9 @@ async fn pages_work_without_scripts_and_strangers_sign_in_chromium() -> anyhow::
     let ada = TestPerson::first_admin(&hub).await?;
     let _exporter = exporter(&hub, "bench").await?;
     let stranger = Visit { browser: Browser::start().await?, base: hub.url().to_string() };
-    for path in ["/boards", "/boards/places/bench", "/boards/queue", "/boards/reservations", "/boards/reserve"] {
+    for path in
+        ["/boards", "/boards/places/bench", "/boards/queue", "/boards/reservations", "/boards/reserve"]
+    {
         stranger.to(path).await?;
         stranger.sees("form[action='/sign-in']").await?;
     }

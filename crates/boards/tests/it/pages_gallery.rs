@@ -19,7 +19,8 @@ use nave_web::ui::Filled;
 use nave_web::views::listing::{Listing, Pager};
 use time::Duration;
 
-const LONG: &str = "rack-17-unit-42-usb-hub-b-port-3-board-revision-d2-spare-unit-for-the-team-that-works-at-night-only";
+const LONG: &str =
+    "rack-17-unit-42-usb-hub-b-port-3-board-revision-d2-spare-unit-for-the-team-that-works-at-night-only";
 
 fn shell(title: &str) -> Shell {
     let mut shell = nave_testkit::gallery::shell(title, "/boards");
@@ -36,7 +37,9 @@ fn part(compatible: &[&str], usb: &[(&str, &str)], tcp: &[(&str, u64)]) -> Part 
             .collect(),
         tcp: tcp
             .iter()
-            .map(|(name, port)| ((*name).to_owned(), TcpInterface { host: "localhost".to_owned(), port: *port }))
+            .map(|(name, port)| {
+                ((*name).to_owned(), TcpInterface { host: "localhost".to_owned(), port: *port })
+            })
             .collect::<BTreeMap<_, _>>(),
     }
 }
@@ -83,7 +86,10 @@ fn three() -> Vec<FarmPlace> {
     vec![
         FarmPlace { waiting: 2, ..held(place("bench-1"), "Grace", false) },
         place("bench-2"),
-        FarmPlace { parts: vec![stm], ..closed(place("stm-1"), "the reset line is broken; Ada looks at it on Monday") },
+        FarmPlace {
+            parts: vec![stm],
+            ..closed(place("stm-1"), "the reset line is broken; Ada looks at it on Monday")
+        },
     ]
 }
 
@@ -145,7 +151,12 @@ fn tabs(places: usize, mine: usize, queue: usize, here: &str) -> Vec<Tab> {
 
 fn farm(all: &[FarmPlace], shown: Option<Vec<FarmPlace>>, asked: &[(&'static str, &str)]) -> Farm {
     let listing = Listing::new("/boards", asked);
-    let choice = |label: &str, count, here| Choice { label: label.to_owned(), count, path: "/boards".to_owned(), here };
+    let choice = |label: &str, count, here| Choice {
+        label: label.to_owned(),
+        count,
+        path: "/boards".to_owned(),
+        here,
+    };
     let counts = Counts::of(all, if all.len() > 10 { 40 } else { 2 });
     let (places, pager) = Pager::cut(&listing, shown.unwrap_or_else(|| all.to_vec()));
     let tag = listing.get("tag").to_owned();
@@ -191,8 +202,16 @@ fn detail(place: FarmPlace, may: May, forms: Forms) -> PlacePage {
     PlacePage {
         shell: shell(&place.name),
         waiters: if place.waiting > 0 { waiters(place.waiting.min(14)) } else { vec![] },
-        streams: if reserved { vec![stream(1, StreamPath::Direct), stream(2, StreamPath::Relayed)] } else { vec![] },
-        past: ends.iter().zip(1..).map(|(reason, at)| past(at, if at == 3 { HOSTILE } else { "Grace" }, reason)).collect(),
+        streams: if reserved {
+            vec![stream(1, StreamPath::Direct), stream(2, StreamPath::Relayed)]
+        } else {
+            vec![]
+        },
+        past: ends
+            .iter()
+            .zip(1..)
+            .map(|(reason, at)| past(at, if at == 3 { HOSTILE } else { "Grace" }, reason))
+            .collect(),
         place,
         may,
         forms,
@@ -278,23 +297,35 @@ fn samples() -> Vec<Sample> {
             ),
         ),
         Sample::of("place-closed", &detail(three().remove(2), all, Forms::default())),
-        Sample::of("place-away", &detail(FarmPlace { here: false, ..held(empty, "Grace", false) }, all, Forms::default())),
+        Sample::of(
+            "place-away",
+            &detail(FarmPlace { here: false, ..held(empty, "Grace", false) }, all, Forms::default()),
+        ),
         Sample::of("place-long", &detail(long, all, Forms::default())),
         Sample::of("mine-empty", &mine(vec![])),
-        Sample::of("mine-2", &mine(vec![
-            held(place("bench-1"), "Ada", true),
-            FarmPlace { waiting: 3, ..held(place(LONG), "Ada", true) },
-        ])),
+        Sample::of(
+            "mine-2",
+            &mine(vec![
+                held(place("bench-1"), "Ada", true),
+                FarmPlace { waiting: 3, ..held(place(LONG), "Ada", true) },
+            ]),
+        ),
         Sample::of("queue-empty", &queue(0)),
         Sample::of("queue-3", &queue(3)),
         Sample::of("queue-1000", &queue(1000)),
         Sample::of(
             "reserve",
-            &ReserveAny { shell: shell("Reserve a place"), form: Filled::with([("time", "10h"), ("tags", "nrf52")]) },
+            &ReserveAny {
+                shell: shell("Reserve a place"),
+                form: Filled::with([("time", "10h"), ("tags", "nrf52")]),
+            },
         ),
         Sample::of(
             "reserve-taken",
-            &ReserveAny { shell: shell("Reserve a place"), form: refused(b"time=2h&tags=nrf52&name=", &taken) },
+            &ReserveAny {
+                shell: shell("Reserve a place"),
+                form: refused(b"time=2h&tags=nrf52&name=", &taken),
+            },
         ),
     ]
 }

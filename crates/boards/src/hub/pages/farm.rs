@@ -66,7 +66,8 @@ async fn list(visitor: Visitor, hub: Shared, boards: Fleet, RawQuery(query): Raw
     let (places, pager) = Pager::cut(&listing, places);
     let shell = shell(&visitor, &hub, "Boards", "/boards").await?;
     let may_reserve = may(&visitor.op, RESERVE);
-    let view = Farm { shell, tabs, listing, counts, mosaic, choices, tags: common, places, pager, may_reserve };
+    let view =
+        Farm { shell, tabs, listing, counts, mosaic, choices, tags: common, places, pager, may_reserve };
     Ok(show(&view, &view.shell))
 }
 

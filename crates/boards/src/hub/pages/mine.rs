@@ -67,7 +67,9 @@ async fn hand_over(
     Form(fields): Form,
 ) -> Answer {
     let handed = async {
-        let to = fields.filled("to")?.ok_or_else(|| Error::invalid("to", "must be an address or a node's name"))?;
+        let to = fields
+            .filled("to")?
+            .ok_or_else(|| Error::invalid("to", "must be an address or a node's name"))?;
         wish::hand_over(&visitor.op, &hub, &id, HandOver { to: to.to_owned() }).await
     };
     match handed.await {

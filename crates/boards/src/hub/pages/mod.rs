@@ -65,16 +65,18 @@ fn tabs(farm: &[FarmPlace], queue: &[Waiter], here: &str) -> Vec<Tab> {
 /// For how long, as somebody typed it, in seconds.
 fn seconds(fields: &Fields, name: &'static str) -> Result<u64> {
     let text = fields.one(name)?.trim();
-    let period: Period = text.parse().map_err(|_| {
-        Error::invalid(name, format!("{text:?} is no length of time: write 90m, 2h or 3d"))
-    })?;
+    let period: Period = text
+        .parse()
+        .map_err(|_| Error::invalid(name, format!("{text:?} is no length of time: write 90m, 2h or 3d")))?;
     Ok(period.0.as_secs())
 }
 
 /// An error of a service beside the field of a form that it is about.
 fn beside(error: Error, field: &'static str) -> Error {
     match error {
-        Error::Invalid { field: at, problem } if at == "seconds" => Error::Invalid { field: field.to_owned(), problem },
+        Error::Invalid { field: at, problem } if at == "seconds" => {
+            Error::Invalid { field: field.to_owned(), problem }
+        }
         Error::NotFound { kind: kind @ ("person" | "node"), name } => {
             Error::invalid(field, Error::NotFound { kind, name }.to_string())
         }

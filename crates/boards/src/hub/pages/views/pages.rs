@@ -180,4 +180,3 @@ pub struct ReserveAny {
     /// The form.
     pub form: Filled,
 }
-
