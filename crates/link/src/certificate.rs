@@ -261,3 +261,73 @@ impl ServerCertVerifier for Verifier {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+
+    /// A certificate that signed itself, and whether it calls itself an authority.
+    fn self_signed(is_ca: bool, years: [i32; 2]) -> (rcgen::Certificate, KeyPair) {
+        let mut params = CertificateParams::new(["hub.test".to_owned()]).unwrap();
+        params.is_ca = if is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
+        let [from, to] = years.map(|year| rcgen::date_time_ymd(year, 1, 1));
+        (params.not_before, params.not_after) = (from, to);
+        let key = KeyPair::generate().unwrap();
+        (params.self_signed(&key).unwrap(), key)
+    }
+
+    /// Whether a client that trusts `named` takes a server that shows a certificate under this name.
+    async fn takes(named: &[PathBuf], shown: &(rcgen::Certificate, KeyPair), name: &str) -> bool {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let key = PrivateKeyDer::try_from(shown.1.serialize_der()).unwrap();
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![shown.0.der().clone()], key)
+            .unwrap();
+        let (near, far) = tokio::io::duplex(16 << 10);
+        let client = TlsConnector::from(by_authorities(named).unwrap());
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let (client, _) =
+            tokio::join!(client.connect(name, near), TlsAcceptor::from(Arc::new(server)).accept(far));
+        client.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_was_named_is_taken_under_its_name_and_in_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, certificate: &rcgen::Certificate| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, certificate.pem()).unwrap();
+            path
+        };
+        let other = self_signed(true, [2020, 2090]);
+        let other = file("other.pem", &other.0);
+        for is_ca in [false, true] {
+            let good = self_signed(is_ca, [2020, 2090]);
+            let named = file("good.pem", &good.0);
+            assert!(takes(std::slice::from_ref(&named), &good, "hub.test").await, "{is_ca}");
+            assert!(!takes(&[named], &good, "else.test").await, "{is_ca}");
+            assert!(!takes(std::slice::from_ref(&other), &good, "hub.test").await, "{is_ca}");
+            let old = self_signed(is_ca, [2020, 2021]);
+            assert!(!takes(&[file("old.pem", &old.0)], &old, "hub.test").await, "{is_ca}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_certificate_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("empty.pem");
+        std::fs::write(&path, "").unwrap();
+        for path in [path, folder.path().join("none.pem")] {
+            let error = by_authorities(std::slice::from_ref(&path)).unwrap_err().to_string();
+            assert!(error.contains(&path.display().to_string()), "{error}");
+        }
+    }
+}

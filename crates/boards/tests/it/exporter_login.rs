@@ -91,7 +91,7 @@ async fn our_own_sign_in_lets_our_exporter_in_and_pythons() -> anyhow::Result<()
     client.exports(client.tokens(Some(&print), Clock::system())).await?;
     let failed =
         client.exports(client.tokens(Some("exit 3"), Clock::system())).await.unwrap_err().to_string();
-    ensure!(failed.contains("\"exit 3\" exited with 3"), "{failed}");
+    ensure!(failed.contains("'exit 3' exited with 3"), "{failed}");
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use nave_testkit::net::Net;
 use nave_testkit::wait::{PATIENCE, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::process::Command;
 
 use crate::not_my_board::python;
 use crate::program::{Background, NAVE, Output, run};
@@ -17,6 +18,13 @@ const CONFIG: &str = r#"
     enabled = true
     open_to = ["198.18.0.0/24", "127.0.0.0/8", "::1", "2001:2::/48"]
 "#;
+
+/// Whose agent and command line a farm has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Agent {
+    Python,
+    Nave,
+}
 
 /// Which hub a farm has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,6 +37,7 @@ enum Hub {
 struct Farm {
     net: Net,
     kind: Hub,
+    by: Agent,
     hub: Background,
     service: Background,
     exporter: Background,
@@ -84,16 +93,31 @@ async fn start_exporter(net: &Net, hub: Hub) -> anyhow::Result<Background> {
     Ok(exporter)
 }
 
-async fn start_agent(net: &Net, hub: Hub) -> anyhow::Result<Background> {
+/// A command of the agent's side, on the laptop.
+fn board(net: &Net, by: Agent, args: &[&str]) -> anyhow::Result<Command> {
+    match by {
+        Agent::Python => python(&net.laptop, args),
+        Agent::Nave => {
+            // As there, the agent is where it is, in `/run`, which is here a folder of the host.
+            std::fs::create_dir_all(net.laptop.home().join("run"))?;
+            let mut command = net.laptop.command("unshare");
+            command.args(["--mount", "sh", "-c", "mount --bind \"$HOME/run\" /run && exec \"$@\"", "sh"]);
+            command.args([NAVE, "not-my-board"]).args(args);
+            Ok(command)
+        }
+    }
+}
+
+async fn start_agent(net: &Net, by: Agent, hub: Hub) -> anyhow::Result<Background> {
     let arguments = [vec!["agent".to_owned()], hub.arguments(net)].concat();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let agent = Background::start(&mut python(&net.laptop, &arguments)?)?;
+    let agent = Background::start(&mut board(net, by, &arguments)?)?;
     agent.says("ready").await?;
     Ok(agent)
 }
 
 impl Farm {
-    async fn start(kind: Hub) -> anyhow::Result<Self> {
+    async fn start(kind: Hub, by: Agent) -> anyhow::Result<Self> {
         let net = Net::server_lab_laptop()?;
         std::fs::write(
             net.server.home().join("bench.toml"),
@@ -106,12 +130,12 @@ impl Farm {
         let hub = kind.start(&net).await?;
         let service = start_service(&net).await?;
         let exporter = start_exporter(&net, kind).await?;
-        let agent = start_agent(&net, kind).await?;
-        Ok(Self { net, kind, hub, service, exporter, agent })
+        let agent = start_agent(&net, by, kind).await?;
+        Ok(Self { net, kind, by, hub, service, exporter, agent })
     }
 
     async fn board(&self, args: &[&str]) -> anyhow::Result<Output> {
-        run(&mut python(&self.net.laptop, args)?).await
+        run(&mut board(&self.net, self.by, args)?).await
     }
 
     async fn search(&self) -> anyhow::Result<String> {
@@ -178,7 +202,7 @@ impl Farm {
         self.agent.child.wait().await?;
         self.hub = self.kind.start(&self.net).await?;
         self.exporter.says("the place is registered").await?;
-        self.agent = start_agent(&self.net, self.kind).await?;
+        self.agent = start_agent(&self.net, self.by, self.kind).await?;
         Ok(())
     }
 }
@@ -188,7 +212,7 @@ async fn naves_exporter_serves_pythons_hub_and_agent_over_netns() -> anyhow::Res
     if !need("netns") || !need("not-my-board") || !need("curl") {
         return Ok(());
     }
-    let mut farm = Farm::start(Hub::Python).await?;
+    let mut farm = Farm::start(Hub::Python, Agent::Python).await?;
     farm.day().await?;
     farm.give_back().await?;
     // The system ends it, and it is in the farm no more.
@@ -208,7 +232,7 @@ async fn naves_exporter_serves_naves_hub_and_a_python_agent_over_netns() -> anyh
     if !need("netns") || !need("not-my-board") || !need("curl") {
         return Ok(());
     }
-    let mut farm = Farm::start(Hub::Nave).await?;
+    let mut farm = Farm::start(Hub::Nave, Agent::Python).await?;
     farm.day().await?;
     // With this hub, whoever has the place keeps it while the exporter is away.
     farm.exporter.child.kill().await?;
@@ -222,7 +246,31 @@ async fn naves_exporter_serves_naves_hub_and_a_python_agent_over_netns() -> anyh
 }
 
 #[tokio::test]
-async fn an_exporter_that_cannot_start_says_why() -> anyhow::Result<()> {
+async fn naves_exporter_and_agent_share_a_board_by_pythons_hub_over_netns() -> anyhow::Result<()> {
+    if !need("netns") || !need("not-my-board") || !need("curl") {
+        return Ok(());
+    }
+    let mut farm = Farm::start(Hub::Python, Agent::Nave).await?;
+    farm.day().await?;
+    // What is attached stays so while the hub is killed and comes back; both ends come back to it by themselves.
+    farm.exporter.forget();
+    farm.hub.child.kill().await?;
+    farm.exporter.says("the hub is gone").await?;
+    farm.serves().await?;
+    farm.hub = farm.kind.start(&farm.net).await?;
+    farm.exporter.says("the place is registered").await?;
+    let held = || async {
+        let who = farm.board(&["who", "-n"]).await.ok()?.ok().ok()?;
+        who.contains("@bench").then_some(())
+    };
+    until("the place is reserved again", held).await?;
+    farm.serves().await?;
+    farm.give_back().await?;
+    farm.stop_exporter().await
+}
+
+#[tokio::test]
+async fn an_exporter_that_cannot_start_says_why_in_netns() -> anyhow::Result<()> {
     if !need("netns") {
         return Ok(());
     }

@@ -18,8 +18,9 @@ use super::tunnel::{self, Targets};
 use crate::node::export::ExportDescription;
 use crate::node::usb::{self, Device, Sysfs, UsbError};
 
-/// The most connections at once of those who are let through, and of those of them that have not said yet what they want.
-const MOST_OPEN: usize = 1024;
+/// The most connections at once of those who are let through: each takes two of the 1024 file descriptors that a process
+/// usually has. And of those of them that have not said yet what they want.
+const MOST_OPEN: usize = 400;
 const MOST_WAITING: usize = 64;
 /// The most refusals that are told at once; who comes then is cut off without words.
 const MOST_REFUSED: usize = 64;

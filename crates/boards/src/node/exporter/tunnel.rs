@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nave_core::clock::Clock;
 use nave_link::pipe::{self, Counts};
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -136,11 +137,21 @@ async fn dial(shared: &Shared, asked: &Asked) -> Result<TcpStream, Refusal> {
 async fn carry(shared: &Shared, mut io: TcpStream, far: TcpStream, cut: &CancellationToken) {
     let said = async {
         io.set_nodelay(true)?;
+        keep_alive(&io)?;
         io.write_all(&answer::open(&shared.clock)).await
     };
     if let Some(Ok(())) = cut.run_until_cancelled(said).await {
         pipe::join(io, far, Arc::new(Counts::default()), cut).await;
     }
+}
+
+/// Has the system ask whether a silent agent is still there, so that one that was switched off does not hold a target.
+fn keep_alive(io: &TcpStream) -> std::io::Result<()> {
+    setsockopt(io, sockopt::KeepAlive, &true)?;
+    setsockopt(io, sockopt::TcpKeepIdle, &30)?;
+    setsockopt(io, sockopt::TcpKeepInterval, &10)?;
+    setsockopt(io, sockopt::TcpKeepCount, &3)?;
+    Ok(())
 }
 
 /// Hands a connection to the USB/IP server, which is a part of the exporter.

@@ -28,7 +28,7 @@ impl TokenCommand {
 
     pub(super) async fn id_token(&self) -> Result<SecretString, TokenError> {
         let command = self.filled.get_or_try_init(|| self.fill()).await?;
-        let failed = |problem: String| TokenError::Command(format!("{command:?} {problem}"));
+        let failed = |problem: String| TokenError::Command(format!("'{command}' {problem}"));
         let run = Command::new("sh")
             .args(["-c", command])
             .stdin(Stdio::null())
