@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nave_boards::node::agent::farm::{Farm as _, FarmError, Happening, Place, PlaceId};
+use nave_boards::node::agent::farm::{Farm as _, FarmError, Happening, Place, PlaceId, Terms};
 use nave_boards::node::dialect::connection::{HttpClient, HubClient};
 use nave_boards::node::dialect::farm::NotMyBoard;
 use nave_boards::node::dialect::tokens::{TokenSource, TokenStore};
@@ -46,10 +46,10 @@ async fn whoever_stops_waiting_when_it_is_granted_has_nothing() -> anyhow::Resul
     let wanted = place(&first).await?;
     let (mut taken_back, mut granted) = (0, 0);
     for turn in 0..200_u32 {
-        let id = first.reserve(vec![wanted.clone()]).await?;
+        let id = first.reserve(vec![wanted.clone()], Terms::default()).await?;
         let waiting = {
             let (second, wanted) = (Arc::clone(&second), wanted.clone());
-            tokio::spawn(async move { second.reserve(vec![wanted]).await })
+            tokio::spawn(async move { second.reserve(vec![wanted], Terms::default()).await })
         };
         until("somebody waits", || async {
             (hub.hub().leases.pool("boards").unwrap().waiting().len() == 1).then_some(())
@@ -85,7 +85,7 @@ async fn a_place_whose_exporter_comes_back_is_still_reserved() -> anyhow::Result
     client.register("place").await?;
     let first = exporter(client);
     let agent = connect(&hub, Duration::from_mins(2)).await?;
-    let was = agent.reserve(vec![place(&agent).await?]).await?;
+    let was = agent.reserve(vec![place(&agent).await?], Terms::default()).await?;
     first.abort();
     let registered = || async {
         let mut client = Client::connect(&hub, "10.77.0.2").await.ok()?;
@@ -112,7 +112,7 @@ async fn a_hub_that_stays_away_ends_what_was_reserved() -> anyhow::Result<()> {
     client.register("place").await?;
     let _exporter = exporter(client);
     let agent = connect(&hub, Duration::from_millis(50)).await?;
-    let id = agent.reserve(vec![place(&agent).await?]).await?;
+    let id = agent.reserve(vec![place(&agent).await?], Terms::default()).await?;
     assert_eq!(agent.give_back(PlaceId(4711)).await, Ok(()), "what is not reserved is no trouble");
     hub.stop().await;
     let ended = tokio::time::timeout(nave_testkit::wait::PATIENCE, agent.next()).await?;
