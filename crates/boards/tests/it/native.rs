@@ -66,7 +66,7 @@ pub struct Running {
     doors: Arc<Doors>,
     said: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
-    _stop: DropGuard,
+    stop: DropGuard,
 }
 
 impl Running {
@@ -107,7 +107,7 @@ pub async fn export(node: &TestNode, places: Vec<ExportDescription>) -> anyhow::
         hears.lock().unwrap().push(words);
     });
     let task = tokio::spawn(async move { exporter.run().await.unwrap() });
-    Ok(Running { doors, said, task, _stop: stop.drop_guard() })
+    Ok(Running { doors, said, task, stop: stop.drop_guard() })
 }
 
 pub async fn hears_itself(forward: &TestForward) -> anyhow::Result<TcpStream> {
@@ -186,7 +186,7 @@ async fn restarts_take_nothing_away() -> anyhow::Result<()> {
     // Another exporter of the same node takes the place over, with its lease.
     let second = export(&lab, vec![place("bench", echo.address)]).await?;
     second.says("bench: ann").await?;
-    drop(exporter._stop);
+    drop(exporter.stop);
     exporter.task.abort();
     hears_itself(&ann.forward(&target).await?).await?;
 

@@ -118,7 +118,7 @@ async fn a_place_is_reserved_and_passed_on_from_the_browser_chromium() -> anyhow
     visit.types("name", "mine").await?;
     visit.presses("Reserve").await?;
     visit.reads("You have it").await?;
-    visit.reads("nave board attach 'bench 2/3'").await?;
+    visit.reads("nave board attach --place 'bench 2/3'").await?;
 
     visit.types("more", "3d").await?;
     visit.presses("Extend").await?;
@@ -140,7 +140,7 @@ async fn a_place_is_reserved_and_passed_on_from_the_browser_chromium() -> anyhow
     visit.presses("Reserve").await?;
     visit.reads("You have it").await?;
     other.reads("Ada has it").await?;
-    other.reads("nave board reserve bench-1 --timeout 1h").await?;
+    other.reads("nave board reserve --place bench-1 --timeout 1h").await?;
     other.presses("Take it away").await?;
     other.sees("dialog#take[open] button.solid").await?.click().await?;
     other.reads("Nobody: it is free.").await?;

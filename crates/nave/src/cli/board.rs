@@ -88,8 +88,12 @@ pub struct Export {
 #[derive(Debug, Args)]
 pub struct Attach {
     /// The name of a reservation, or an import description: its name, or its file; with @PLACE for one place alone
-    #[arg(value_name = "DESCRIPTION")]
-    pub name: String,
+    #[arg(value_name = "DESCRIPTION", required_unless_present = "place")]
+    pub name: Option<String>,
+    /// This place with everything that it has, without a description: TCP services on their own ports (from 8000 on for
+    /// those below 1024), USB devices on the first ports
+    #[arg(long, value_name = "PLACE", conflicts_with = "name")]
+    pub place: Option<String>,
     /// Do not return what else the agent has reserved
     #[arg(short, long)]
     pub keep_others: bool,

@@ -147,12 +147,12 @@ pub fn tagged(tag: &str) -> String {
 
 /// What a person types to wait for a place.
 pub fn wait_for(place: &str) -> String {
-    format!("nave board reserve {} --timeout 1h", quoted(place))
+    format!("nave board reserve --place {} --timeout 1h", quoted(place))
 }
 
 /// What a person types to use a place.
 pub fn attach(place: &str) -> String {
-    format!("nave board attach {}", quoted(place))
+    format!("nave board attach --place {}", quoted(place))
 }
 
 /// A name as a shell takes it for one word.
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(path_of("bench 1/2+3"), "/boards/places/bench%201%2F2%2B3");
         assert_eq!(path_of(".."), "/boards");
         assert_eq!(tagged("a&b"), "/boards?tag=a%26b");
-        assert_eq!(wait_for("bench-1"), "nave board reserve bench-1 --timeout 1h");
-        assert_eq!(attach("it's; rm"), r"nave board attach 'it'\''s; rm'");
+        assert_eq!(wait_for("bench-1"), "nave board reserve --place bench-1 --timeout 1h");
+        assert_eq!(attach("it's; rm"), r"nave board attach --place 'it'\''s; rm'");
     }
 }

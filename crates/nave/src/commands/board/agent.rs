@@ -91,19 +91,51 @@ pub async fn run(context: &Context<'_>) -> anyhow::Result<()> {
     told
 }
 
+/// What is to be attached: what the reservation is called, what is wanted, and the only place that will do.
+struct Wanted {
+    name: String,
+    text: String,
+    place: Option<String>,
+}
+
+async fn wanted(context: &Context<'_>, args: &Attach) -> anyhow::Result<Wanted> {
+    if let Some(place) = &args.place {
+        let mut places = super::places(context).await?;
+        places.retain(|known| known.name == *place && known.here);
+        let known = places.first().with_context(|| {
+            format!("there is no place named {place:?}: `nave board search` lists those that there are")
+        })?;
+        return Ok(Wanted {
+            name: place.clone(),
+            text: super::whole::description(known),
+            place: Some(place.clone()),
+        });
+    }
+    let wish = Wish::parse(args.name.as_deref().unwrap_or_default());
+    let folders = Folders::of_process().context("cannot look for import descriptions")?;
+    let found = folders.read(&wish.name)?;
+    Ok(Wanted { name: found.name, text: found.text, place: wish.place })
+}
+
 pub async fn attach(context: &Context<'_>, args: Attach) -> anyhow::Result<()> {
     logging::start("warn");
     if let Some(mut agent) = running(context).await? {
-        not_my_board::verbs::attach(&mut agent, &args.name, args.keep_others).await?;
+        if let Some(name) = &args.name {
+            not_my_board::verbs::attach(&mut agent, name, args.keep_others).await?;
+        } else {
+            let found = wanted(context, &args).await?;
+            if !agent.list().await?.iter().any(|known| known.place == found.name) {
+                agent.reserve(&found.name, &found.text, found.place.as_deref()).await?;
+            }
+            agent.attach(&found.name).await?;
+        }
         return show(context, &agent.status().await?);
     }
+    let found = wanted(context, &args).await?;
     let stop = CancellationToken::new();
     let agent = start(context, &stop)?;
-    let wish = Wish::parse(&args.name);
-    let folders = Folders::of_process().context("cannot look for import descriptions")?;
-    let found = folders.read(&wish.name)?;
     let attaching = async {
-        agent.reserve(&found.name, &found.text, wish.place.as_deref()).await?;
+        agent.reserve(&found.name, &found.text, found.place.as_deref()).await?;
         let attached = agent.attach(&found.name).await;
         if attached.is_err() {
             // Whoever could not use it does not keep it.

@@ -3,6 +3,7 @@
 mod agent;
 mod export;
 mod reserve;
+mod whole;
 
 use http::Method;
 use nave_boards::api::{
