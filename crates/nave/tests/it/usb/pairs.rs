@@ -21,7 +21,7 @@ const CONFIG: &str = r#"
 const EXPORT: &str = "port = 2192\n[[parts]]\ncompatible = [\"demo\"]\nusb.flash = { usbid = \"1-1\" }\n";
 const IMPORT: &str = "[parts.dut]\ncompatible = [\"demo\"]\nusb.flash = { port_num = 2 }\n";
 const URL: &str = "https://localhost:3101";
-const HOME: &str = "/root/usb";
+const HOME: &str = "/tmp/usb";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
