@@ -52,8 +52,11 @@ pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -
     until_told_to_stop(running).await
 }
 
+/// The fleets, and what they bring to the console.
+pub type Fleets = (Vec<Arc<dyn Fleet>>, Vec<Arc<dyn Section>>);
+
 /// What nodes and foreign clients are put to work in, and what that brings to the console.
-pub fn fleets(config: &HubConfig) -> anyhow::Result<(Vec<Arc<dyn Fleet>>, Vec<Arc<dyn Section>>)> {
+pub fn fleets(config: &HubConfig) -> anyhow::Result<Fleets> {
     let bad = |error: ConfigError| BadConfiguration(error.to_string());
     let boards = BoardsConfig::read(&config.boards).map_err(bad)?;
     let boards = Arc::new(Boards::new(boards).map_err(bad)?);

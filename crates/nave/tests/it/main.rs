@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is a failure like any other")]
 
 mod backup;
+mod board;
 mod command_line;
 mod docs;
 mod kill;

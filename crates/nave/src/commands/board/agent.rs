@@ -81,7 +81,7 @@ pub async fn run(context: &Context<'_>) -> anyhow::Result<()> {
         stop.cancel();
         told
     };
-    let (_, told) = tokio::select! {
+    let ((), told) = tokio::select! {
         both = futures::future::join(serving, told) => both,
         () = agent.follow() => ((), Ok(())),
     };

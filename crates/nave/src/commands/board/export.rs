@@ -94,7 +94,7 @@ async fn watch(
         tokio::time::sleep(LOOK).await;
         let (mut descriptions, problems) = read(paths);
         // A file that is being written is bad for a moment: what it described stays.
-        for (path, _) in &problems.by_file {
+        for path in problems.by_file.keys() {
             let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             descriptions.extend(known.iter().find(|place| place.name == name).cloned());
         }

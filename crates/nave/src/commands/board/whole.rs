@@ -25,7 +25,10 @@ pub(super) fn description(place: &FarmPlace) -> String {
         }
         let mut usb = toml::Table::new();
         for name in part.usb.keys() {
-            usb.insert(name.clone(), toml::Table::from_iter([("port_num".to_owned(), usb_port.into())]).into());
+            usb.insert(
+                name.clone(),
+                toml::Table::from_iter([("port_num".to_owned(), usb_port.into())]).into(),
+            );
             usb_port += 1;
         }
         let compatible: Vec<toml::Value> = part.compatible.iter().cloned().map(Into::into).collect();

@@ -1,0 +1,150 @@
+//! Nave's own halves of the board farm: a place behind one NAT is reserved and used behind another, through the hub, and
+//! belongs to one at a time.
+
+use anyhow::{Context as _, ensure};
+use nave_testkit::need;
+use nave_testkit::net::{Host, Net};
+use nave_testkit::wait::until;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::program::{Background, NAVE, run};
+
+const PAGE: &str = "a page of the board";
+const EXPORT: &str = "port = 2192\n[[parts]]\ncompatible = [\"demo\", \"v2\"]\ntcp.http = { host = \"127.0.0.1\", port = 8080 }\n";
+const IMPORT: &str = "[parts.web]\ncompatible = [\"demo\"]\ntcp.http = { local_port = 8081 }\n";
+
+fn nave(host: &Host, args: &[&str]) -> Command {
+    let mut command = host.command(NAVE);
+    command.args(args);
+    command
+}
+
+async fn said(host: &Host, args: &[&str]) -> anyhow::Result<String> {
+    run(&mut nave(host, args)).await?.ok()
+}
+
+struct Farm {
+    net: Net,
+    _hub: Background,
+    _lab: Background,
+    exporter: Background,
+    _service: Background,
+}
+
+async fn start_exporter(net: &Net) -> anyhow::Result<Background> {
+    let places = net.lab.home().join("places").display().to_string();
+    let exporter = Background::start(&mut nave(&net.lab, &["board", "export", &places]))?;
+    exporter.says("bench is in the farm").await?;
+    Ok(exporter)
+}
+
+async fn farm() -> anyhow::Result<Farm> {
+    let net = Net::server_lab_laptop()?;
+    let hub = Background::start(&mut nave(&net.server, &["hub"]))?;
+    hub.says("the hub is ready").await?;
+    std::fs::write(net.lab.home().join("page.txt"), PAGE)?;
+    let mut python = net.lab.command("python3");
+    let service = Background::start(python.args(["-u", "-m", "http.server", "8080", "--bind", "127.0.0.1"]))?;
+    service.says("Serving HTTP").await?;
+    let mut joined = Vec::new();
+    for (host, name, role) in [(&net.lab, "lab", "exporter"), (&net.laptop, "laptop", "importer")] {
+        let line = said(&net.server, &["invite", "--name", name, "--role", role]).await?;
+        let pasted: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let node = Background::start(&mut nave(host, &pasted))?;
+        node.says(&format!("connected as {name}")).await?;
+        joined.push(node);
+    }
+    // The laptop's node need not run: whoever needs its link keeps it meanwhile.
+    drop(joined.pop());
+    std::fs::create_dir(net.lab.home().join("places"))?;
+    std::fs::write(net.lab.home().join("places/bench.toml"), EXPORT)?;
+    let exporter = start_exporter(&net).await?;
+    let wishes = net.laptop.home().join(".config/not-my-board");
+    std::fs::create_dir_all(&wishes)?;
+    std::fs::write(wishes.join("demo.toml"), IMPORT)?;
+    let lab = joined.pop().context("the lab")?;
+    Ok(Farm { net, _hub: hub, _lab: lab, exporter, _service: service })
+}
+
+impl Farm {
+    async fn json(&self, args: &[&str]) -> anyhow::Result<Value> {
+        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        Ok(serde_json::from_str(&said(&self.net.laptop, &args).await?)?)
+    }
+
+    async fn fetch(&self) -> anyhow::Result<String> {
+        let url = "http://localhost:8081/page.txt";
+        let mut curl = self.net.laptop.command("curl");
+        run(curl.args(["--silent", "--show-error", "--fail", "--max-time", "10", url])).await?.ok()
+    }
+}
+
+#[tokio::test]
+async fn a_board_behind_one_nat_is_used_behind_another_on_netns_hosts() -> anyhow::Result<()> {
+    if !need("netns") || !need("curl") {
+        return Ok(());
+    }
+    let mut farm = farm().await?;
+    let laptop = &farm.net.laptop;
+    let found = farm.json(&["board", "search", "demo"]).await?;
+    assert_eq!((&found[0]["name"], &found[0]["node"]), (&Value::from("bench"), &Value::from("lab")));
+
+    // Reserved without anything that runs; whoever else wants it is told who has it.
+    assert_eq!(said(laptop, &["board", "reserve", "demo", "--for", "1h"]).await?.trim(), "bench");
+    farm.exporter.says("bench is reserved for laptop").await?;
+    let second =
+        run(&mut nave(&farm.net.server, &["board", "reserve", "--place", "bench", "--timeout", "0s"]))
+            .await?;
+    ensure!(second.code == 1 && second.stderr.contains("laptop has bench"), "{second:?}");
+    let waiting = Background::start(&mut nave(&farm.net.server, &["board", "reserve", "--place", "bench"]))?;
+    waiting.says("number 1 of 1 in the queue, expected in about").await?;
+    drop(waiting);
+
+    // Attached in the foreground, under the name by which it was reserved; returned when that ends.
+    let attached = Background::start(&mut nave(laptop, &["board", "attach", "demo"]))?;
+    attached.says("attached until you press Ctrl-C").await?;
+    assert_eq!(farm.fetch().await?, PAGE);
+    let streams: Value = serde_json::from_str(&said(&farm.net.server, &["stream", "list", "--json"]).await?)?;
+    ensure!(streams.is_array(), "{streams}");
+    kill(Pid::from_raw(i32::try_from(attached.child.id().context("it has ended")?)?), Signal::SIGINT)?;
+    farm.exporter.says("bench is free").await?;
+    assert_eq!(farm.json(&["board", "list"]).await?, Value::Array(Vec::new()));
+    ensure!(farm.fetch().await.is_err(), "the port is open after the place was returned");
+
+    // With an agent; the exporter is killed meanwhile and comes back.
+    let agent = Background::start(&mut nave(laptop, &["board", "agent"]))?;
+    agent.says("ready").await?;
+    said(laptop, &["board", "attach", "demo"]).await?;
+    let status = farm.json(&["board", "status"]).await?;
+    assert_eq!((&status[0]["attached"], &status[0]["port"]), (&Value::Bool(true), &Value::from("8081")));
+    assert_eq!(farm.fetch().await?, PAGE);
+    farm.exporter.child.kill().await?;
+    farm.exporter = start_exporter(&farm.net).await?;
+    until("the page comes again", async || farm.fetch().await.ok()).await?;
+    // Taken away by whoever may: the agent's port leads nowhere from then on.
+    said(&farm.net.server, &["board", "return", "bench"]).await?;
+    until("the page does not come any more", async || farm.fetch().await.is_err().then_some(())).await?;
+
+    // Out of service.
+    said(&farm.net.server, &["board", "close", "bench", "the cable is broken"]).await?;
+    let closed = run(&mut nave(laptop, &["board", "reserve", "demo", "--timeout", "0s"])).await?;
+    ensure!(closed.code == 1 && closed.stderr.contains("out of service (the cable is broken)"), "{closed:?}");
+    said(&farm.net.server, &["board", "open", "bench"]).await?;
+
+    // A description that is wrong is told of, and what it described stays.
+    std::fs::write(farm.net.lab.home().join("places/bench.toml"), "port = \"no\"")?;
+    farm.exporter.says("bench.toml, line 1").await?;
+    assert_eq!(farm.json(&["board", "search"]).await?[0]["name"], "bench");
+    std::fs::remove_file(farm.net.lab.home().join("places/bench.toml"))?;
+    until("the place is gone", async || {
+        farm.json(&["board", "search"])
+            .await
+            .is_ok_and(|places| places == Value::Array(Vec::new()))
+            .then_some(())
+    })
+    .await?;
+    Ok(())
+}
