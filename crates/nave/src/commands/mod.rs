@@ -81,10 +81,7 @@ pub async fn run(cli: Cli, printer: &Printer, handed_over: Inherited) -> anyhow:
         Command::NotMyBoard(command) => not_my_board::run(&context, command, handed_over).await,
         Command::Completions { shell } => reference::completions(&context, shell),
         Command::Man { authorization: true, .. } => reference::authorization(&context),
-        Command::Man { openapi: true, .. } => {
-            reference::openapi(&context);
-            Ok(())
-        }
+        Command::Man { openapi: true, .. } => reference::openapi(&context),
         Command::Man { into, markdown, .. } => reference::man(&context, into, markdown),
         Command::Backup(args) => backup::write(&context, args).await,
         Command::Restore(args) => backup::restore(&context, args).await,
