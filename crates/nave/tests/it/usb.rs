@@ -3,6 +3,7 @@
 
 mod board;
 mod library;
+mod native;
 mod pairs;
 
 use nave_testkit::{need, vm};
@@ -27,6 +28,11 @@ async fn a_machine_lends_a_board_to_itself() -> anyhow::Result<()> {
 #[tokio::test]
 async fn naves_exporter_and_agent_share_a_board() -> anyhow::Result<()> {
     in_a_machine("naves_exporter_and_agent_share_a_board", pairs::of_nave).await
+}
+
+#[tokio::test]
+async fn a_board_is_used_by_encrypted_streams() -> anyhow::Result<()> {
+    in_a_machine("a_board_is_used_by_encrypted_streams", native::scenario).await
 }
 
 #[tokio::test]

@@ -90,7 +90,8 @@ impl NaveFarm {
 
     async fn reserve_one(&self, candidates: Vec<Place>, terms: Terms) -> Result<PlaceId, FarmError> {
         // One that was reserved before this agent was started, under the same name.
-        let own = self.reservations().await?.into_iter().find(|held| held.mine && held.name == terms.name);
+        let is_own = |held: &Reservation| held.mine && !held.name.is_empty() && held.name == terms.name;
+        let own = self.reservations().await?.into_iter().find(is_own);
         if let Some(own) = own {
             let fits = candidates.iter().find(|place| place.name == own.place);
             let place = fits.ok_or_else(|| {

@@ -18,14 +18,15 @@ const CONFIG: &str = r#"
     enabled = true
     open_to = ["127.0.0.0/8", "::1"]
 "#;
-const EXPORT: &str = "port = 2192\n[[parts]]\ncompatible = [\"demo\"]\nusb.flash = { usbid = \"1-1\" }\n";
+pub(super) const EXPORT: &str =
+    "port = 2192\n[[parts]]\ncompatible = [\"demo\"]\nusb.flash = { usbid = \"1-1\" }\n";
 const IMPORT: &str = "[parts.dut]\ncompatible = [\"demo\"]\nusb.flash = { port_num = 2 }\n";
 const URL: &str = "https://localhost:3101";
 /// Everything here is the virtual machine's own.
-const HOME: &str = "/tmp/usb";
+pub(super) const HOME: &str = "/tmp/usb";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     Python,
     Nave,
 }
@@ -59,7 +60,7 @@ async fn start(by: By, role: &str, more: &[&str]) -> anyhow::Result<Background> 
     Ok(started)
 }
 
-async fn start_hub() -> anyhow::Result<Background> {
+pub(super) async fn start_hub() -> anyhow::Result<Background> {
     fs::create_dir_all(Path::new(HOME).join(".config/not-my-board"))?;
     for (file, text) in
         [("hub.toml", CONFIG), ("bench.toml", EXPORT), (".config/not-my-board/demo.toml", IMPORT)]
@@ -67,7 +68,7 @@ async fn start_hub() -> anyhow::Result<Background> {
         fs::write(Path::new(HOME).join(file), text)?;
     }
     let mut hub = Command::new(NAVE);
-    hub.args(["hub", "--config", "hub.toml", "--listen", "[::]:3101"]);
+    hub.args(["hub", "--config", "hub.toml", "--listen", "[::]:3101", "--url", URL]);
     let hub = Background::start(hub.env("NAVE_DIR", format!("{HOME}/nave")).current_dir(HOME))?;
     hub.says("the hub is ready").await?;
     Ok(hub)
@@ -97,7 +98,7 @@ async fn is(agent: By, status: &str) -> anyhow::Result<String> {
     until(&format!("the board is {status}"), shown).await
 }
 
-async fn end(mut program: Background, how: Signal) -> anyhow::Result<()> {
+pub(super) async fn end(mut program: Background, how: Signal) -> anyhow::Result<()> {
     let pid = program.child.id().context("it ended by itself")?;
     kill(Pid::from_raw(i32::try_from(pid)?), how)?;
     program.child.wait().await?;
@@ -105,7 +106,7 @@ async fn end(mut program: Background, how: Signal) -> anyhow::Result<()> {
 }
 
 /// The hook of udev: whoever's it is.
-async fn plug_in(hook: By) -> anyhow::Result<()> {
+pub(super) async fn plug_in(hook: By) -> anyhow::Result<()> {
     board::plug_in()?;
     let there = || async { PathBuf::from("/sys/bus/usb/devices/1-1").exists().then_some(()) };
     until("the kernel sees the board", there).await?;
