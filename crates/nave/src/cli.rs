@@ -317,6 +317,8 @@ pub enum Node {
         /// The other node's name
         name: String,
         /// Its key, as `nave node show` prints it on that node
+        // One key in 64 begins with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         key: PublicKey,
     },
     /// Run this machine's node again
@@ -339,7 +341,7 @@ pub struct Forward {
     #[arg(value_name = "LOCAL")]
     pub local: Option<String>,
     /// The key that the other node must have
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub peer_key: Option<PublicKey>,
 }
 

@@ -100,15 +100,15 @@ pub fn require_somebody(op: &Op) -> Result<()> {
 fn refusal(op: &Op, action: Action) -> Error {
     match &op.actor {
         Actor::Node { name, .. } => {
-            let hint = if action.nodes == NodeRoles::NONE {
-                "ask the hub's operator".to_owned()
-            } else {
-                format!(
-                    "it takes the role {}; the hub's operator gives it with `nave node roles {name} …`",
-                    action.nodes
-                )
-            };
-            Error::Forbidden(format!("node {name} may not do that ({action}): {hint}"))
+            if action.nodes == NodeRoles::NONE {
+                return Error::Forbidden(format!(
+                    "node {name} may not do that ({action}): ask the hub's operator"
+                ));
+            }
+            Error::Forbidden(format!(
+                "node {name} may not do that ({action}): it takes the role {}; the hub's operator gives it with `nave node roles {name} …`",
+                action.nodes
+            ))
         }
         Actor::Person(person) => Error::Forbidden(format!(
             "{} may not do that ({action}): it takes the role {}; ask an administrator of this hub",
