@@ -44,6 +44,18 @@ async fn the_reference_is_the_program() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_key_may_begin_with_a_hyphen() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let key = "-RLoz_gtnx180PpSTIOoau4g4Tvct6FOlAZ1SPD0z9Q";
+    for args in [&["node", "trust", "lab", key][..], &["forward", "lab:80", "--peer-key", key]] {
+        let output = fails(data.path(), args).await?;
+        // It is understood, and only then it matters that this machine has not joined.
+        assert_eq!(output.code, 1, "{args:?}: {output:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn mistakes_say_what_to_do_next() -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let shown = data.path().display().to_string();
