@@ -96,23 +96,35 @@ fn make(folder: &Path, image: &Image) -> anyhow::Result<()> {
 
 /// Downloads the package of Debian's kernel, without installing it.
 fn download(folder: &Path) -> anyhow::Result<PathBuf> {
-    let told = output(Command::new("apt-cache").args(["depends", "--important", "linux-image-amd64"]))?;
-    let name = told
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("Depends: "))
-        .context("apt knows no kernel linux-image-amd64; try `apt-get update`")?;
+    let update = || run(Command::new("apt-get").args(["update", "--quiet"]));
+    let mut name = kernel();
+    if name.is_none() {
+        // A machine on which nothing was installed yet has no lists at all.
+        update()?;
+        name = kernel();
+    }
+    let name = name.context("apt knows no kernel linux-image-amd64, not even after `apt-get update`")?;
     let get = || {
         let mut get = Command::new("apt-get");
         // As this user: another may not write here.
-        get.args(["download", "--quiet", "-o", "APT::Sandbox::User=root", name]).current_dir(folder);
+        get.args(["download", "--quiet", "-o", "APT::Sandbox::User=root", &name]).current_dir(folder);
         run(&mut get)
     };
     if get().is_err() {
         // The list may be older than the last kernel.
-        run(Command::new("apt-get").args(["update", "--quiet"]))?;
+        update()?;
         get()?;
     }
     only_entry(folder)
+}
+
+/// The package of the kernel that Debian has now, as far as apt knows.
+fn kernel() -> Option<String> {
+    let told = output(Command::new("apt-cache").args(["depends", "--important", "linux-image-amd64"]));
+    // It fails for a package that it does not know.
+    let told = told.unwrap_or_default();
+    let name = told.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
+    name.map(ToOwned::to_owned)
 }
 
 /// The files of the modules and of all that they need, below the folder of a kernel's modules.
