@@ -128,6 +128,21 @@ async fn a_board_behind_one_nat_is_used_behind_another_on_netns_hosts() -> anyho
     said(&farm.net.server, &["board", "return", "bench"]).await?;
     until("the page does not come any more", async || farm.fetch().await.is_err().then_some(())).await?;
 
+    // Without a description, and reserved before without a name.
+    drop(agent);
+    said(laptop, &["board", "reserve", "--place", "bench"]).await?;
+    let attached = Background::start(&mut nave(laptop, &["board", "attach", "--place", "bench"]))?;
+    attached.says("attached until you press Ctrl-C").await?;
+    let url = "http://localhost:8080/page.txt";
+    let page =
+        run(laptop.command("curl").args(["--silent", "--fail", "--max-time", "10", url])).await?.ok()?;
+    assert_eq!(page, PAGE);
+    kill(Pid::from_raw(i32::try_from(attached.child.id().context("it has ended")?)?), Signal::SIGINT)?;
+    until("it is returned", async || {
+        farm.json(&["board", "list"]).await.is_ok_and(|own| own == Value::Array(Vec::new())).then_some(())
+    })
+    .await?;
+
     // Out of service.
     said(&farm.net.server, &["board", "close", "bench", "the cable is broken"]).await?;
     let closed = run(&mut nave(laptop, &["board", "reserve", "demo", "--timeout", "0s"])).await?;

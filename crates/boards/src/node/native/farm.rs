@@ -89,8 +89,12 @@ impl NaveFarm {
     }
 
     async fn reserve_one(&self, candidates: Vec<Place>, terms: Terms) -> Result<PlaceId, FarmError> {
-        // One that was reserved before this agent was started, under the same name.
-        let is_own = |held: &Reservation| held.mine && !held.name.is_empty() && held.name == terms.name;
+        // One that was reserved before this agent was started, or in the browser: under the same name, or the only place that
+        // will do.
+        let is_own = |held: &Reservation| {
+            let named = !held.name.is_empty() && held.name == terms.name;
+            held.mine && (named || matches!(candidates.as_slice(), [only] if only.name == held.place))
+        };
         let own = self.reservations().await?.into_iter().find(is_own);
         if let Some(own) = own {
             let fits = candidates.iter().find(|place| place.name == own.place);
