@@ -184,7 +184,7 @@ impl Speed {
         }
     }
 
-    /// The speed that is told to kernels. Linux before 6.12 refuses to attach a `SuperPlus` device
+    /// The speed that is told to kernels. Older kernels, 6.1 among them, refuse to attach a `SuperPlus` device
     /// (`valid_args` in `drivers/usb/usbip/vhci_sysfs.c`), not-my-board's agent counts its port as one of USB 2, and
     /// every kernel takes such a device as `Super`: the number says which kind of root hub it is attached to, the bytes
     /// flow as fast as they can. `Unknown` is what not-my-board's exporter says of those devices, and no kernel takes it.
