@@ -30,7 +30,17 @@ pub async fn reserve(
     access::require(op, RESERVE)?;
     let time = within("seconds", request.seconds, 1, LONGEST)?;
     let wait = within("wait", request.wait, 0, LONGEST_WAIT)?;
-    let candidates = candidates(boards, &request)?;
+    let mut candidates = candidates(boards, &request)?;
+    let own: Vec<String> = own(op, hub)?.map(|lease| lease.resource).collect();
+    let all: Vec<String> = candidates.iter().map(|place| place.name.clone()).collect();
+    // Nobody waits for oneself.
+    candidates.retain(|place| !own.contains(&place.name));
+    if candidates.is_empty() {
+        return Err(Error::Conflict(format!(
+            "{} is reserved for you already: to keep it for longer, extend the reservation",
+            all.join(", ")
+        )));
+    }
     let names: Vec<String> = candidates.iter().map(|place| place.name.clone()).collect();
     let label = label(op, hub, &request.name)?;
     let terms = Terms { seat: None, label, expires_in: Some(time), waits: !wait.is_zero() };
@@ -114,7 +124,10 @@ fn taken(op: &Op, hub: &Hub, boards: &Boards, names: &[String]) -> String {
     let told: Vec<String> = told.collect();
     let more = names.len().saturating_sub(told.len());
     let more = if more == 0 { String::new() } else { format!(", and {more} more are taken") };
-    format!("no place that would do became free: {}{more}", told.join(", "))
+    format!(
+        "no place that would do became free: {}{more}; to wait for one, or for longer, say for how long",
+        told.join(", ")
+    )
 }
 
 /// What a reservation is called: whoever asks has no other one of that name.

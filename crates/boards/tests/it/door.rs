@@ -1,11 +1,16 @@
 //! Who is let in, and what they may do: every path and every method, for whom they are not.
 
+use http::Method;
 use nave_boards::hub::METHODS;
+use nave_boards::link::EXPORTER_METHODS;
 use nave_core::api::Verdict;
+use nave_core::hub::http::Access;
 use nave_core::hub::status;
 use nave_testkit::hub::TestHub;
+use serde_json::json;
 
 use crate::client::{Client, OPEN, body, farm, get};
+use crate::native::{ask, node};
 
 const PATHS: [&str; 4] = ["/ws", "/api/v1/places", "/api/v1/auth-info", "/oidc-callback?state=x"];
 
@@ -85,10 +90,46 @@ async fn every_method_stands_in_the_authorization_table() -> anyhow::Result<()> 
         let row = row.unwrap_or_else(|| panic!("{method} is not in docs/authorization.txt"));
         assert!(action.is_none_or(|action| row.contains(action.name)), "{row}");
     }
+    for method in EXPORTER_METHODS {
+        assert!(table.lines().any(|line| line.starts_with(&format!("boards  {method} "))), "{method}");
+    }
     let hub = farm(OPEN).await?;
     for path in PATHS {
         let path = path.split('?').next().unwrap();
         assert!(hub.running().routes.iter().any(|row| row.path == path), "{path}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nodes_do_what_their_role_is_for_and_nothing_else() -> anyhow::Result<()> {
+    let hub = farm("").await?;
+    let nodes = [("exporter", "exporter"), ("importer", "importer"), ("site", "site")];
+    let mut tried = 0;
+    for (name, role) in nodes {
+        let node = node(&hub, name, role).await?;
+        for row in &hub.running().routes {
+            let Some(path) = row.path.strip_prefix("/nave/v1") else { continue };
+            let is_own = ["/places", "/reservations", "/boards"].iter().any(|own| path.starts_with(own));
+            let Access::Action(action) = row.access else { continue };
+            if !is_own {
+                continue;
+            }
+            tried += 1;
+            let path = path.replace("{place}", "x").replace("{reservation}", "x");
+            let (status, answer) = ask(&node, row.method.clone(), &path, json!({})).await?;
+            let may = match action.name {
+                "place.read" => role != "site",
+                "place.reserve" => role == "importer",
+                "place.manage" => false,
+                other => anyhow::bail!("{other} is not known here"),
+            };
+            assert_eq!(status == 403, !may, "{row}: a node with the role {role} got {status} {answer}");
+        }
+        // What is somebody's own is nobody else's.
+        let (status, answer) = ask(&node, Method::DELETE, "/reservations/x", json!({})).await?;
+        assert_eq!(status, 404, "{answer}");
+    }
+    anyhow::ensure!(tried >= 3 * 8, "only {tried} rows were tried");
     Ok(())
 }

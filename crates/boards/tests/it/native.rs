@@ -40,7 +40,7 @@ pub async fn node(hub: &TestHub, name: &str, role: &str) -> anyhow::Result<TestN
 }
 
 /// Asks the API as a node.
-async fn ask(
+pub async fn ask(
     node: &TestNode,
     method: Method,
     path: &str,
@@ -277,6 +277,13 @@ async fn a_reservation_is_extended_and_handed_over_and_its_time_ends() -> anyhow
     ask(&ann, Method::POST, "/reservations", json!({ "name": "mine", "seconds": 60 })).await?;
     let (status, refused) = ask(&ann, Method::POST, "/reservations", json!({ "name": "mine" })).await?;
     assert_eq!(status, StatusCode::CONFLICT, "{refused}");
+    // Nobody waits for a place that is one's own.
+    let (status, refused) = ask(&ann, Method::POST, "/reservations", json!({ "wait": 600 })).await?;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(
+        refused["error"]["message"].as_str().unwrap().contains("bench is reserved for you already"),
+        "{refused}"
+    );
     let longer = ask(&ann, Method::PATCH, "/reservations/mine", json!({ "seconds": 3600 })).await?;
     assert_eq!(longer.0, StatusCode::OK);
     for bad in [json!({ "seconds": 0 }), json!({ "seconds": 40_000_000 }), json!({})] {
