@@ -77,6 +77,13 @@ pub struct HeldLease {
     pub until: Option<OffsetDateTime>,
 }
 
+/// Everything that streams lead to of these parts.
+pub fn targets(parts: &[Part]) -> impl Iterator<Item = Target> {
+    let tcp = parts.iter().flat_map(|part| part.tcp.values());
+    let usb = parts.iter().flat_map(|part| part.usb.values());
+    tcp.filter_map(|tcp| target(&tcp.host, tcp.port)).chain(usb.filter_map(|usb| usb_target(&usb.usbid)))
+}
+
 /// The target by which a stream leads to a USB device of a node; `None` for what is no bus id.
 pub fn usb_target(busid: &str) -> Option<Target> {
     let is_busid = busid.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));

@@ -34,6 +34,12 @@ impl Pipe for UnixStream {
     fn abort(&mut self) {}
 }
 
+impl Pipe for Box<dyn Pipe> {
+    fn abort(&mut self) {
+        (**self).abort();
+    }
+}
+
 impl<A: Pipe, B: Pipe> Pipe for Either<A, B> {
     fn abort(&mut self) {
         match self {

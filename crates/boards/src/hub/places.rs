@@ -27,11 +27,7 @@ pub(super) struct Place {
 impl Place {
     /// Whether one of its TCP services or USB devices is there.
     pub(super) fn offers(&self, target: &Target) -> bool {
-        let tcp = self.parts.iter().flat_map(|part| part.tcp.values());
-        let usb = self.parts.iter().flat_map(|part| part.usb.values());
-        tcp.filter_map(|tcp| link::target(&tcp.host, tcp.port))
-            .chain(usb.filter_map(|usb| link::usb_target(&usb.usbid)))
-            .any(|own| own == *target)
+        link::targets(&self.parts).any(|own| own == *target)
     }
 
     pub(super) fn uniqueness(&self) -> f64 {

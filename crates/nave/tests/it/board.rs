@@ -1,7 +1,10 @@
 //! Nave's own halves of the board farm: a place behind one NAT is reserved and used behind another, through the hub, and
 //! belongs to one at a time.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use anyhow::{Context as _, ensure};
+use nave_boards::api::Reservation;
 use nave_testkit::need;
 use nave_testkit::net::{Host, Net};
 use nave_testkit::wait::until;
@@ -120,6 +123,15 @@ async fn a_board_behind_one_nat_is_used_behind_another_on_netns_hosts() -> anyho
     said(laptop, &["board", "attach", "demo"]).await?;
     let status = farm.json(&["board", "status"]).await?;
     assert_eq!((&status[0]["attached"], &status[0]["port"]), (&Value::Bool(true), &Value::from("8081")));
+    assert_eq!(farm.fetch().await?, PAGE);
+    // The hub keeps the time: a description that says another one changes it there.
+    let editor = laptop.home().join("editor");
+    std::fs::write(&editor, "#!/bin/sh\nsed -i '1i auto_return_time = \"2h\"' \"$1\"\n")?;
+    std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755))?;
+    run(nave(laptop, &["board", "edit", "demo"]).env("EDITOR", &editor).env_remove("VISUAL")).await?.ok()?;
+    let own: Vec<Reservation> = serde_json::from_value(farm.json(&["board", "list"]).await?)?;
+    let left = own[0].until.context("it has no end")? - nave_core::clock::Clock::system().now();
+    ensure!((118..=120).contains(&left.whole_minutes()), "{left}");
     assert_eq!(farm.fetch().await?, PAGE);
     farm.exporter.child.kill().await?;
     farm.exporter = start_exporter(&farm.net).await?;

@@ -60,12 +60,10 @@ pub(super) async fn view_of(
     })
 }
 
-/// Whether a stream leads to one of a place's services.
+/// Whether a stream leads to one of a place's services or devices.
 fn leads_to(stream: &Stream, place: &FarmPlace) -> bool {
     place.node.as_ref() == Some(&stream.to)
-        && place.parts.iter().flat_map(|part| part.tcp.values()).any(|tcp| {
-            link::target(&tcp.host, tcp.port).is_some_and(|target| target.to_string() == stream.target)
-        })
+        && link::targets(&place.parts).any(|target| target.to_string() == stream.target)
 }
 
 async fn reserve(

@@ -24,6 +24,9 @@ impl Agent {
         let seat = self.0.table.with(name, |reservation| reservation.seat.clone())?;
         let description = ImportDescription::parse(&toml)?;
         let wanted = plan::plan(&description, &seat.place()).ok_or(AgentError::NewMismatch)?;
+        if self.farm().keeps_time() {
+            self.farm().renew(seat.place().id, description.auto_return).await?;
+        }
         let (attached, removed, mut kept) = self.0.table.with(name, |reservation| {
             let known = std::mem::take(&mut reservation.tunnels);
             let (kept, removed): (Vec<_>, Vec<_>) =

@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use nave_link::pipe::Pipe;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::either::Either;
 
@@ -81,13 +80,8 @@ pub struct Terms {
     pub limit: Option<Duration>,
 }
 
-/// A stream that is no TCP socket: an encrypted one.
-pub trait Duplex: AsyncRead + AsyncWrite + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
-
 /// A connection to a target: its socket, where the bytes go over it as they are.
-pub type Wire = Either<TcpStream, Pin<Box<dyn Duplex>>>;
+pub type Wire = Either<TcpStream, Box<dyn Pipe>>;
 
 /// Why the hub did not do something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -126,6 +120,12 @@ pub trait Farm: Send + Sync + 'static {
 
     /// Reserves one of these, waiting for it if others have them all. Whoever drops the future has reserved nothing.
     fn reserve(&self, candidates: Vec<Place>, terms: Terms) -> BoxFuture<'_, Result<PlaceId, FarmError>>;
+
+    /// Whether the hub takes a place back when its time is over. Where it does not, the agent gives it back.
+    fn keeps_time(&self) -> bool;
+
+    /// Says anew, to a hub that keeps time, for how long from now a place is reserved.
+    fn renew(&self, place: PlaceId, limit: Option<Duration>) -> BoxFuture<'_, Result<(), FarmError>>;
 
     /// Gives a reserved place back; one that is not reserved any more is no error.
     fn give_back(&self, place: PlaceId) -> BoxFuture<'_, Result<(), FarmError>>;

@@ -208,9 +208,9 @@ impl Agent {
         .await
     }
 
-    /// Gives a place back after a while.
+    /// Gives a place back after a while, if the hub does not.
     fn auto_return(&self, name: &str, after: Option<Duration>) -> Option<AbortOnDropHandle<()>> {
-        let after = after?;
+        let after = after.filter(|_| !self.farm().keeps_time())?;
         let (agent, name) = (Arc::downgrade(&self.0), name.to_owned());
         Some(AbortOnDropHandle::new(tokio::spawn(async move {
             tokio::time::sleep(after).await;

@@ -5,8 +5,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use nave_link::pipe::{self, Counts, Pipe as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::farm::{Farm, Place, Target};
@@ -19,8 +21,6 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(250);
 /// How long to wait when connections cannot be accepted, such as when too many files are open.
 const BREATH: Duration = Duration::from_millis(100);
-/// How much is copied at a time.
-const BUFFER: usize = 64 << 10;
 
 /// A reserved place, which may move while it is attached.
 #[derive(Clone, Debug)]
@@ -181,15 +181,15 @@ async fn carry(mut client: TcpStream, farm: Arc<dyn Farm>, seat: Seat, target: T
     let place = seat.place();
     // Small packets, such as keystrokes, are not held back.
     let _ = client.set_nodelay(true);
-    let mut remote = match farm.connect(&place, &target).await {
+    let remote = match farm.connect(&place, &target).await {
         Ok(remote) => remote,
         Err(error) => {
             tracing::warn!(place = place.name, ?target, %error, "a connection is not carried");
+            client.abort();
             return;
         }
     };
-    let copied = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut remote, BUFFER, BUFFER).await;
-    if let Err(error) = copied {
-        tracing::debug!(place = place.name, ?target, %error, "a connection broke");
-    }
+    // Cut by being dropped.
+    let end = pipe::join(client, remote, Arc::new(Counts::default()), &CancellationToken::new()).await;
+    tracing::debug!(place = place.name, ?target, ?end, "a connection ended");
 }

@@ -18,8 +18,8 @@ use crate::not_my_board::lines;
 
 /// Where not-my-board's command line looks for its agent.
 pub const SOCKET: &str = "/run/not-my-board-agent.sock";
-/// The group whose members may use the agent.
-const GROUP: &str = "not-my-board";
+/// The group whose members may use not-my-board's agent.
+pub const GROUP: &str = "not-my-board";
 /// How long to wait when connections cannot be accepted, such as when too many files are open.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -39,9 +39,9 @@ pub enum SocketError {
     },
 }
 
-/// Listens at a path, in the place of an agent that is gone. Its owner and its group may connect; the group is
-/// `not-my-board`, where there is such a group.
-pub fn bind(path: &Path) -> Result<UnixListener, SocketError> {
+/// Listens at a path, in the place of an agent that is gone. Its owner may connect, and the members of a group, where there
+/// is such a group.
+pub fn bind(path: &Path, group: Option<&str>) -> Result<UnixListener, SocketError> {
     let system = |source| SocketError::System { path: path.to_owned(), source };
     if std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
@@ -50,16 +50,21 @@ pub fn bind(path: &Path) -> Result<UnixListener, SocketError> {
         std::fs::remove_file(path).map_err(system)?;
     }
     let listener = UnixListener::bind(path).map_err(system)?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(system)?;
-    let group = match Group::from_name(GROUP) {
-        Ok(Some(group)) => std::os::unix::fs::chown(path, None, Some(group.gid.as_raw())),
-        Ok(None) => Err(io::Error::other("there is no such group")),
-        Err(error) => Err(error.into()),
-    };
-    if let Err(error) = group {
-        tracing::warn!(socket = %path.display(), group = GROUP, %error, "the agent is for its owner alone: the socket cannot be given to the group");
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(system)?;
+    if let Some(name) = group
+        && let Err(error) = give_to(path, name)
+    {
+        tracing::warn!(socket = %path.display(), group = name, %error, "the agent is for its owner alone: the socket cannot be given to the group");
     }
     Ok(listener)
+}
+
+fn give_to(path: &Path, group: &str) -> io::Result<()> {
+    match Group::from_name(group)? {
+        Some(group) => std::os::unix::fs::chown(path, None, Some(group.gid.as_raw())),
+        None => Err(io::Error::other("there is no such group")),
+    }
 }
 
 /// Answers on a socket until told to stop; by then every request has ended.

@@ -274,6 +274,14 @@ impl Farm for NotMyBoard {
         .boxed()
     }
 
+    fn keeps_time(&self) -> bool {
+        false
+    }
+
+    fn renew(&self, _: PlaceId, _: Option<Duration>) -> BoxFuture<'_, Result<(), FarmError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
     fn give_back(&self, place: PlaceId) -> BoxFuture<'_, Result<(), FarmError>> {
         async move {
             let known = self.0.held().remove(&place);

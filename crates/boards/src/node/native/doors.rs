@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -143,10 +144,9 @@ impl Doors {
     /// A socket for the streams to a place's USB devices.
     fn listen(&self, place: &str) -> io::Result<(UnixListener, PathBuf)> {
         // A place's name may be longer than a socket's path, or hold what no path may.
-        let number = place.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        let path = self.folder.join(format!("usb-{number:016x}.sock"));
+        let mut hasher = DefaultHasher::new();
+        place.hash(&mut hasher);
+        let path = self.folder.join(format!("usb-{:016x}.sock", hasher.finish()));
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio_util::either::Either;
 
 use super::api::{self, ApiError};
-use crate::api::{FarmPlace, Reservation, ReserveRequest};
+use crate::api::{FarmPlace, Reservation, ReservationChange, ReserveRequest};
 use crate::link;
 use crate::node::agent::farm::{
     Farm, FarmError, Happening, Holding, Place, PlaceId, Stats, Target, Terms, Wire,
@@ -111,7 +111,7 @@ impl NaveFarm {
             places: candidates.iter().map(|place| place.name.clone()).collect(),
             parts: Vec::new(),
             name: terms.name,
-            seconds: terms.limit.map_or(LONGEST, |limit| limit.as_secs()).clamp(1, LONGEST),
+            seconds: seconds(terms.limit),
             wait: WAIT,
         };
         let longest = Duration::from_secs(WAIT) + PATIENCE;
@@ -145,6 +145,11 @@ impl From<ApiError> for FarmError {
             other => Self::Away(other.to_string()),
         }
     }
+}
+
+/// For how long a place is reserved, as the hub takes it.
+fn seconds(limit: Option<Duration>) -> u64 {
+    limit.map_or(LONGEST, |limit| limit.as_secs()).clamp(1, LONGEST)
 }
 
 /// How a target of a place is reached.
@@ -199,6 +204,22 @@ impl Farm for NaveFarm {
         self.reserve_one(candidates, terms).boxed()
     }
 
+    fn keeps_time(&self) -> bool {
+        true
+    }
+
+    fn renew(&self, place: PlaceId, limit: Option<Duration>) -> BoxFuture<'_, Result<(), FarmError>> {
+        async move {
+            let id = self.known().held.get(&place).cloned();
+            let id = id.ok_or_else(|| FarmError::Refused("it is not reserved any more".to_owned()))?;
+            let change = ReservationChange { seconds: seconds(limit) };
+            let path = format!("/nave/v1/reservations/{id}");
+            self.ask::<Reservation>(Method::PATCH, &path, &change, PATIENCE).await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn give_back(&self, place: PlaceId) -> BoxFuture<'_, Result<(), FarmError>> {
         async move {
             let Some(id) = self.known().held.remove(&place) else { return Ok(()) };
@@ -241,7 +262,7 @@ impl Farm for NaveFarm {
             match way? {
                 Way::Stream(target) => {
                     let stream = dialer.open(&target, None).await.map_err(io::Error::other)?;
-                    Ok(Either::Right(Box::pin(stream) as _))
+                    Ok(Either::Right(Box::new(stream) as _))
                 }
                 Way::Legacy(host, port, name) => connect::connect(&host, port, &name).await.map(Either::Left),
             }

@@ -73,7 +73,7 @@ pub async fn run(context: &Context<'_>) -> anyhow::Result<()> {
     logging::start("warn");
     let stop = CancellationToken::new();
     let agent = start(context, &stop)?;
-    let listener = unix::bind(&socket(context)?)?;
+    let listener = unix::bind(&socket(context)?, None)?;
     context.printer.data("ready");
     let serving = unix::serve(&agent, listener, stop.clone());
     let told = async {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use nave_boards::node::agent::Agent;
-use nave_boards::node::agent::unix::{self, SOCKET};
+use nave_boards::node::agent::unix::{self, GROUP, SOCKET};
 use nave_boards::node::agent::usb::KernelUsb;
 use nave_boards::node::dialect::farm::{GRACE, NotMyBoard};
 use nave_boards::node::dialect::tokens::TokenSource;
@@ -27,7 +27,7 @@ pub async fn run(context: &Context<'_>, args: Args, mut handed_over: Inherited) 
     let farm = NotMyBoard::connect(hub, tokens, GRACE).await?;
     let agent = Agent::new(Arc::new(farm), Arc::new(KernelUsb::new(Sysfs::system())));
     let listener = match args.fd {
-        None => unix::bind(Path::new(SOCKET))?,
+        None => unix::bind(Path::new(SOCKET), Some(GROUP))?,
         Some(descriptor) => {
             let socket = handed_over.take_unix(descriptor).map_err(anyhow::Error::msg);
             UnixListener::from_std(socket.with_context(|| format!("--fd {descriptor}"))?)?
