@@ -120,7 +120,6 @@ pub struct Waiter {
 pub struct ReserveRequest {
     /// Any one of these; without them, any place.
     #[serde(default)]
-    #[cfg_attr(feature = "hub", schema(max_items = 10_000))]
     pub places: Vec<String>,
     /// It must have these parts, each by a part of its own.
     #[serde(default)]
