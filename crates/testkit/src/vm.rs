@@ -22,7 +22,8 @@ pub fn is_inside() -> bool {
 }
 
 /// Boots a machine, and in it runs the test of this name of this very program, for which [`is_inside`] is true. It is
-/// root there, with the modules that a USB test needs and nothing but loopback for a network.
+/// root there, with the modules that tests of USB and of [networks](crate::net) need, and nothing but loopback for a
+/// network.
 ///
 /// # Errors
 ///

@@ -3,6 +3,7 @@
 
 mod board;
 mod library;
+mod moving;
 mod native;
 mod pairs;
 
@@ -31,8 +32,11 @@ async fn naves_exporter_and_agent_share_a_board() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_board_is_used_by_encrypted_streams() -> anyhow::Result<()> {
-    in_a_machine("a_board_is_used_by_encrypted_streams", native::scenario).await
+async fn a_board_behind_one_nat_is_used_behind_another() -> anyhow::Result<()> {
+    if !vm::is_inside() && !need("netns") {
+        return Ok(());
+    }
+    in_a_machine("a_board_behind_one_nat_is_used_behind_another", native::scenario).await
 }
 
 #[tokio::test]
@@ -42,4 +46,13 @@ async fn a_board_is_shared_with_not_my_board() -> anyhow::Result<()> {
         return Ok(());
     }
     in_a_machine("a_board_is_shared_with_not_my_board", pairs::with_python).await
+}
+
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn a_farm_moves_over_board_by_board() -> anyhow::Result<()> {
+    if !vm::is_inside() && !need("not-my-board") {
+        return Ok(());
+    }
+    in_a_machine("a_farm_moves_over_board_by_board", moving::scenario).await
 }

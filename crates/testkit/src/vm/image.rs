@@ -29,6 +29,12 @@ const MODULES: &[&str] = &[
     "usb-storage", // what uses the board
     "usbip-host",
     "vhci-hcd",
+    "bridge",
+    "crc32c_generic",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_masq",
+    "veth", // hosts as network namespaces
 ];
 
 /// The files that a machine is started with.

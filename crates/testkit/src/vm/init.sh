@@ -6,7 +6,7 @@ export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
-for module in virtio_pci virtio_rng 9pnet_virtio 9p overlay configfs; do modprobe $module; done
+for module in virtio_pci virtio_rng 9pnet_virtio 9p overlay configfs crc32c_generic bridge veth nft_chain_nat nft_ct nft_masq; do modprobe $module; done
 options=trans=virtio,version=9p2000.L,msize=512000
 mount -t 9p -o $options,ro,cache=loose root /lower
 mount -t tmpfs tmpfs /upper

@@ -20,10 +20,10 @@ const CONFIG: &str = r#"
 "#;
 pub(super) const EXPORT: &str =
     "port = 2192\n[[parts]]\ncompatible = [\"demo\"]\nusb.flash = { usbid = \"1-1\" }\n";
-const IMPORT: &str = "[parts.dut]\ncompatible = [\"demo\"]\nusb.flash = { port_num = 2 }\n";
+pub(super) const IMPORT: &str = "[parts.dut]\ncompatible = [\"demo\"]\nusb.flash = { port_num = 2 }\n";
 const URL: &str = "https://localhost:3101";
 /// Everything here is the virtual machine's own.
-pub(super) const HOME: &str = "/tmp/usb";
+const HOME: &str = "/tmp/usb";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
@@ -33,6 +33,7 @@ pub(super) enum By {
 
 /// not-my-board's command line, or ours. Everything is one machine's: its `/run` and its root.
 fn program(by: By, args: &[&str]) -> anyhow::Result<Command> {
+    fs::create_dir_all(HOME)?;
     let mut command = match by {
         By::Python => {
             let python = nave_testkit::need::python("not_my_board").context("no not-my-board here")?;
@@ -60,7 +61,7 @@ async fn start(by: By, role: &str, more: &[&str]) -> anyhow::Result<Background> 
     Ok(started)
 }
 
-pub(super) async fn start_hub() -> anyhow::Result<Background> {
+async fn start_hub() -> anyhow::Result<Background> {
     fs::create_dir_all(Path::new(HOME).join(".config/not-my-board"))?;
     for (file, text) in
         [("hub.toml", CONFIG), ("bench.toml", EXPORT), (".config/not-my-board/demo.toml", IMPORT)]
