@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, bail};
 
 use crate::cargo::{cargo, program, read, root, run, target};
-use crate::need::{Need, PYTHON, find_program, node_packages};
+use crate::need::{Need, OLDER_PYTHON, PYTHON, find_program, node_packages};
 
 /// A program that cargo installs.
 pub(crate) struct CargoTool {
@@ -31,6 +31,8 @@ const PYTHON_PACKAGES: &[PythonPackage] = &[
     PythonPackage { name: "not-my-board", version: "0.13.0" },
     PythonPackage { name: "schemathesis", version: "4.32.5" },
 ];
+/// Beside those: an older version of one of them, by itself.
+const OLDER: PythonPackage = PythonPackage { name: "not-my-board", version: "0.12.0" };
 
 pub(crate) fn everything(needs: &[Need]) -> anyhow::Result<()> {
     let missing: Vec<&Need> =
@@ -38,6 +40,7 @@ pub(crate) fn everything(needs: &[Need]) -> anyhow::Result<()> {
     let lacking = missing.iter().copied().filter(|need| need.present_from_system().is_err());
     system_packages(&lacking.collect::<Vec<_>>())?;
     python_packages()?;
+    older_python_package()?;
     npm_packages(needs)?;
     for need in missing {
         if let Err(why) = need.present() {
@@ -92,6 +95,21 @@ fn python_packages() -> anyhow::Result<()> {
     run(program(&python)
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
         .args(wanted))
+}
+
+/// Puts the older version into a folder of its own, which shadows the newer one for whoever looks there first.
+fn older_python_package() -> anyhow::Result<()> {
+    let PythonPackage { name, version } = OLDER;
+    let folder = target()?.join(PYTHON).join(OLDER_PYTHON);
+    if folder.join(format!("{}-{version}.dist-info", name.replace('-', "_"))).is_dir() {
+        return Ok(());
+    }
+    println!("installing with pip, beside the newer one: {name}=={version}");
+    run(program(target()?.join(PYTHON).join("bin/python"))
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--upgrade"])
+        .arg("--target")
+        .arg(folder)
+        .arg(format!("{name}=={version}")))
 }
 
 /// Installs exactly what the lock file in `crates/testkit/node` says. A test that wants another package adds it there,

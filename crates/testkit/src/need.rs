@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use self::table::{
-    NEEDS, Need, build_folder, find_program, node_packages, packages, postgres_programs, python,
+    NEEDS, Need, build_folder, find_program, node_packages, older_python, packages, postgres_programs, python,
 };
 
 /// Whether a test that needs `name` can run. Prints a `SKIP` line where the answer is no, and notes the

@@ -39,10 +39,31 @@ pub fn python(host: &Host, args: &[&str]) -> anyhow::Result<Command> {
 
 struct Farm {
     net: Net,
+    programs: Programs,
     hub: Background,
     exporter: Background,
     agent: Background,
     _service: Background,
+}
+
+/// Which version of the programs.
+#[derive(Clone, Copy)]
+enum Programs {
+    /// The newest one.
+    Newest,
+    /// 0.12.0.
+    Older,
+}
+
+impl Programs {
+    fn command(self, host: &Host, args: &[&str]) -> anyhow::Result<Command> {
+        let mut command = python(host, args)?;
+        if let Self::Older = self {
+            let folder = nave_testkit::need::older_python().context("the older version is not installed")?;
+            command.env("PYTHONPATH", folder);
+        }
+        Ok(command)
+    }
 }
 
 fn path(path: &std::path::Path) -> String {
@@ -57,33 +78,52 @@ async fn start_hub(net: &Net) -> anyhow::Result<Background> {
 }
 
 /// The exporter is on the hub's machine and verifies the hub's own certificate.
-async fn start_exporter(net: &Net) -> anyhow::Result<Background> {
+async fn start_exporter(net: &Net, programs: Programs) -> anyhow::Result<Background> {
     let cacert = path(&net.server.data().join("cert/hub-cert.pem"));
     let place = path(&net.server.home().join("bench.toml"));
-    let exporter = Background::start(&mut python(
-        &net.server,
-        &["export", "--cacert", &cacert, "https://localhost:3101", &place],
-    )?)?;
+    let exporter = Background::start(
+        &mut programs
+            .command(&net.server, &["export", "--cacert", &cacert, "https://localhost:3101", &place])?,
+    )?;
     exporter.says("ready").await?;
     Ok(exporter)
 }
 
 /// The agent is elsewhere and verifies a certificate of the private authority.
-async fn start_agent(net: &Net) -> anyhow::Result<Background> {
+async fn start_agent(net: &Net, programs: Programs) -> anyhow::Result<Background> {
     let cacert = path(&net.server.data().join("ca/root-cert.pem"));
-    let agent =
-        Background::start(&mut python(&net.laptop, &["agent", "--cacert", &cacert, "https://server:8443"])?)?;
+    let agent = Background::start(
+        &mut programs.command(&net.laptop, &["agent", "--cacert", &cacert, "https://server:8443"])?,
+    )?;
     agent.says("ready").await?;
     Ok(agent)
 }
 
-async fn farm() -> anyhow::Result<Farm> {
+/// Started by systemd's activator, at the first connection.
+async fn activate_hub(net: &Net) -> anyhow::Result<Background> {
+    let config = net.server.home().join("hub.toml");
+    std::fs::write(&config, CONFIG.replace("[[listener]]\n    address = \"[::]:3101\"\n", ""))?;
+    let mut activator = net.server.command("systemd-socket-activate");
+    activator.args(["-l", "3101", "-E", "HOME", "-E", "NAVE_DIR", NAVE, "hub", "--config"]);
+    let hub = Background::start(activator.arg(config))?;
+    hub.says("Listening on [::]:3101").await?;
+    // Its certificate, which the programs verify, is made at its first start.
+    let mut first = net.server.command("curl");
+    first.args(["--silent", "--fail", "--insecure", "--max-time", "30", "https://localhost:3101/healthz"]);
+    run(&mut first).await?.ok().with_context(|| hub.output())?;
+    Ok(hub)
+}
+
+async fn farm(programs: Programs) -> anyhow::Result<Farm> {
     let net = Net::server_lab_laptop()?;
     std::fs::write(net.server.home().join("hub.toml"), CONFIG)?;
     for args in [&["ca", "init"][..], &["ca", "issue", "server"]] {
         run(net.server.command(NAVE).args(args)).await?.ok()?;
     }
-    let hub = start_hub(&net).await?;
+    let hub = match programs {
+        Programs::Newest => start_hub(&net).await?,
+        Programs::Older => activate_hub(&net).await?,
+    };
 
     std::fs::write(net.server.home().join("page.txt"), PAGE)?;
     let mut server = net.server.command("python3");
@@ -93,20 +133,20 @@ async fn farm() -> anyhow::Result<Farm> {
         net.server.home().join("bench.toml"),
         "port = 2192\n[[parts]]\ncompatible = [\"demo\", \"v2\"]\ntcp.http = { host = \"127.0.0.1\", port = 8080 }\n",
     )?;
-    let exporter = start_exporter(&net).await?;
+    let exporter = start_exporter(&net, programs).await?;
     let wishes = net.laptop.home().join(".config/not-my-board");
     std::fs::create_dir_all(&wishes)?;
     std::fs::write(
         wishes.join("demo.toml"),
         "[parts.web]\ncompatible = [\"demo\"]\ntcp.http = { local_port = 8081 }\n",
     )?;
-    let agent = start_agent(&net).await?;
-    Ok(Farm { net, hub, exporter, agent, _service: service })
+    let agent = start_agent(&net, programs).await?;
+    Ok(Farm { net, programs, hub, exporter, agent, _service: service })
 }
 
 impl Farm {
     async fn board(&self, args: &[&str]) -> anyhow::Result<Output> {
-        run(&mut python(&self.net.laptop, args)?).await
+        run(&mut self.programs.command(&self.net.laptop, args)?).await
     }
 
     /// What a table says, without its colours.
@@ -131,7 +171,7 @@ async fn python_programs_on_netns_hosts_use_this_hub() -> anyhow::Result<()> {
     if !need("netns") || !need("not-my-board") || !need("curl") {
         return Ok(());
     }
-    let mut farm = farm().await?;
+    let mut farm = farm(Programs::Newest).await?;
     assert_eq!(farm.table(&["search", "demo"]).await?, ["@bench"]);
     farm.board(&["reserve", "demo"]).await?.ok()?;
     assert_eq!(farm.table(&["list", "-n"]).await?, ["demo@bench Reserved"]);
@@ -148,7 +188,7 @@ async fn python_programs_on_netns_hosts_use_this_hub() -> anyhow::Result<()> {
     // The exporter comes back, and the place is still reserved and attached.
     farm.exporter.child.kill().await?;
     farm.exporter =
-        until("the exporter is let in again", || async { start_exporter(&farm.net).await.ok() }).await?;
+        until("the exporter is let in again", || async { start_exporter(&farm.net, farm.programs).await.ok() }).await?;
     let served = || async { (farm.fetch().await.ok()?.ok().ok()? == PAGE).then_some(()) };
     until("the holder reaches its place through the new exporter", served).await?;
 
@@ -163,12 +203,31 @@ async fn python_programs_on_netns_hosts_use_this_hub() -> anyhow::Result<()> {
     farm.agent.child.wait().await?;
     farm.exporter.child.wait().await?;
     farm.hub = start_hub(&farm.net).await?;
-    farm.exporter = start_exporter(&farm.net).await?;
-    farm.agent = start_agent(&farm.net).await?;
+    farm.exporter = start_exporter(&farm.net, farm.programs).await?;
+    farm.agent = start_agent(&farm.net, farm.programs).await?;
     farm.board(&["attach", "demo"]).await?.ok()?;
     assert_eq!(farm.fetch().await?.ok()?, PAGE);
     let audit = run(farm.net.server.command(NAVE).args(["audit", "--json"])).await?.ok()?;
     let grants = audit.matches("lease.granted").count();
     assert_eq!(grants, 2, "the second lease outlived the hub: {audit}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_older_version_uses_a_hub_that_is_started_by_its_first_client_on_netns_hosts() -> anyhow::Result<()> {
+    if !need("netns") || !need("older not-my-board") || !need("curl") || !need("systemd") {
+        return Ok(());
+    }
+    let farm = farm(Programs::Older).await?;
+    let version = farm.board(&["--version"]).await?.ok()?;
+    ensure!(version.trim().ends_with("0.12.0"), "{version}");
+    assert_eq!(farm.table(&["search", "demo"]).await?, ["@bench"]);
+    farm.board(&["attach", "demo"]).await?.ok()?;
+    assert_eq!(farm.table(&["list", "-n"]).await?, ["demo@bench Attached"]);
+    assert_eq!(farm.table(&["status", "-n"]).await?, ["demo web TCP http Up 8081"]);
+    assert_eq!(farm.fetch().await?.ok()?, PAGE);
+    assert_eq!(farm.table(&["who", "-n"]).await?, ["@bench <2>"]);
+    farm.board(&["detach", "demo"]).await?.ok()?;
+    ensure!(farm.fetch().await?.code != 0, "the place is open after it was returned");
     Ok(())
 }

@@ -105,6 +105,17 @@ pub const NEEDS: &[Need] = &[
         check: || has_python("not_my_board"),
     },
     Need {
+        name: "older not-my-board",
+        purpose: "the same programs as they were a version earlier",
+        apt: &["python3", "python3-venv"],
+        npm: &[],
+        programs: &["python3", "mount", "unshare"],
+        check: || match older_python() {
+            Some(folder) if folder.join("not_my_board").is_dir() => has_python("not_my_board"),
+            _ => Err("it was not installed since the last clean build".to_owned()),
+        },
+    },
+    Need {
         name: "systemd",
         purpose: "systemd's own checks of the units",
         apt: &["systemd"],
@@ -238,12 +249,20 @@ pub fn build_folder() -> Option<PathBuf> {
 /// The folder of Python packages that `cargo xtask test --install` makes, below the one that cargo builds in.
 pub const PYTHON: &str = "python";
 
+/// In that folder: the older version of not-my-board, for whoever has it first in `PYTHONPATH`.
+pub const OLDER_PYTHON: &str = "older";
+
 /// The Python that has a package from the Python registry, if it was installed.
 pub fn python(package: &str) -> Option<PathBuf> {
     let folder = build_folder()?.join(PYTHON);
     let has = |library: PathBuf| library.join("site-packages").join(package).is_dir();
     let mut libraries = std::fs::read_dir(folder.join("lib")).ok()?.flatten();
     libraries.any(|library| has(library.path())).then(|| folder.join("bin/python"))
+}
+
+/// Where that version is, if it was installed.
+pub fn older_python() -> Option<PathBuf> {
+    Some(build_folder()?.join(PYTHON).join(OLDER_PYTHON))
 }
 
 fn has_python(package: &str) -> Result<(), String> {
