@@ -8,7 +8,11 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::extension::ClientId;
+use nave_boards::node::export::ExportDescription;
+use nave_boards::node::exporter::read_head;
+use nave_boards::node::import::ImportDescription;
 use nave_boards::node::usb::wire::{ImportReply, ImportRequest};
+use nave_core::clock::Clock;
 use nave_core::hub::config::HubConfig;
 use nave_core::hub::edge;
 use nave_core::hub::identity::TlsIdentity;
@@ -70,6 +74,22 @@ pub const TARGETS: &[Target] = &[
     Target { name: "usbip", run: usbip, seeds: &[
         b"\x01\x11\x80\x03\0\0\0\x001-1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
         include_bytes!("../seeds/usbip-reply"),
+    ] },
+    Target { name: "board_message", run: board_message, seeds: &[
+        br#"{"jsonrpc":"2.0","id":1,"method":"register_place","params":[{"name":"bench","port":2192,"parts":[{"compatible":["demo"],"usb":{"jtag":{"usbid":"1-4.2"}},"tcp":{"http":{"host":"localhost","port":80}}}]}]}"#,
+        br#"{"jsonrpc":"2.0","id":true,"method":"reserve","params":{"candidate_ids":[1,2]}}"#,
+        br#"{"jsonrpc":"2.0","method":"rpc.cancel","params":{"id_":1}}"#,
+        br#"{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"no","data":{"traceback":"Traceback
+  File"}}}"#,
+    ] },
+    Target { name: "board_request", run: board_request, seeds: &[
+        b"CONNECT localhost:8080 HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: python-h11/0.16.0\r\n\r\nmore",
+        b"GET / HTTP/1.0\n\n",
+        b"\x16\x03\x01\x02\0\x01",
+    ] },
+    Target { name: "board_description", run: board_description, seeds: &[
+        b"port = 2192\n[[parts]]\ncompatible = [\"demo\", \"v2\"]\nusb.jtag = { usbid = \"1-4.2\" }\ntcp.http = { host = \"127.0.0.1\", port = 8080 }\n",
+        b"auto_return_time = \"1w2d3h4m5s\"\n[parts.web]\ncompatible = [\"demo\"]\nusb.jtag = { port_num = 2 }\ntcp.http = { local_port = 8081 }\n",
     ] },
     Target { name: "request", run: requests::request, seeds: requests::SEEDS },
 ];
@@ -172,6 +192,40 @@ fn usbip(bytes: &[u8]) {
         && let Ok(reply) = ImportReply::decode(bytes)
     {
         assert_eq!(&reply.encode(), bytes, "a reply is its bytes");
+    }
+}
+
+fn board_message(bytes: &[u8]) {
+    if nave_boards::hub::is_registration(bytes) {
+        assert!(std::str::from_utf8(bytes).is_ok(), "what is understood is JSON, and so a text");
+    }
+}
+
+fn board_request(bytes: &[u8]) {
+    let clock = Clock::system();
+    match read_head(bytes, &clock) {
+        Ok(Some(length)) => {
+            assert!(length <= bytes.len(), "a head is a part of what came");
+            assert_eq!(read_head(&bytes[..length], &clock), Ok(Some(length)), "what follows changes nothing");
+        }
+        Ok(None) => {}
+        Err(refusal) => {
+            let lines = refusal.split(|byte| *byte == b'\n').take_while(|line| *line != b"\r");
+            let headers: Vec<&[u8]> = lines.collect();
+            assert!(headers.iter().all(|line| line.ends_with(b"\r")), "no header has a line end in it");
+            assert!(refusal.starts_with(b"HTTP/1.1 4"), "a refusal is an answer");
+        }
+    }
+}
+
+fn board_description(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    if let Ok(place) = ExportDescription::parse("bench", "bench.toml", text) {
+        assert!(place.port > 0, "an exporter listens somewhere");
+        assert_eq!(place.usb().len(), place.parts.iter().map(|part| part.usb.len()).sum::<usize>());
+    }
+    if let Ok(wanted) = ImportDescription::parse(text) {
+        assert!(wanted.auto_return.is_none_or(|time| !time.is_zero()), "no time is none, and not zero");
     }
 }
 

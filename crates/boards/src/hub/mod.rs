@@ -28,7 +28,7 @@ use self::maintenance::OutOfService;
 use self::native::Links;
 use self::places::Places;
 
-pub use self::dialect::not_my_board::METHODS;
+pub use self::dialect::not_my_board::{METHODS, is_registration};
 
 /// Seeing the places, and who has them.
 pub const READ: Action =

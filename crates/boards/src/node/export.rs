@@ -93,8 +93,12 @@ impl ExportDescription {
         Self::parse(name, &shown, &text)
     }
 
-    /// Reads the text of a file.
-    fn parse(name: &str, path: &str, text: &str) -> Result<Self, ExportError> {
+    /// Reads the text of a file; errors name it by its path.
+    ///
+    /// # Errors
+    ///
+    /// When it is no description.
+    pub fn parse(name: &str, path: &str, text: &str) -> Result<Self, ExportError> {
         let wrong = |field: String, problem: &str, at: usize| {
             let (line, column) = position(text, at);
             let problem = problem.trim().replace('\n', ", ");

@@ -187,8 +187,10 @@ async fn python_programs_on_netns_hosts_use_this_hub() -> anyhow::Result<()> {
 
     // The exporter comes back, and the place is still reserved and attached.
     farm.exporter.child.kill().await?;
-    farm.exporter =
-        until("the exporter is let in again", || async { start_exporter(&farm.net, farm.programs).await.ok() }).await?;
+    farm.exporter = until("the exporter is let in again", || async {
+        start_exporter(&farm.net, farm.programs).await.ok()
+    })
+    .await?;
     let served = || async { (farm.fetch().await.ok()?.ok().ok()? == PAGE).then_some(()) };
     until("the holder reaches its place through the new exporter", served).await?;
 
@@ -214,7 +216,8 @@ async fn python_programs_on_netns_hosts_use_this_hub() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn an_older_version_uses_a_hub_that_is_started_by_its_first_client_on_netns_hosts() -> anyhow::Result<()> {
+async fn an_older_version_uses_a_hub_that_is_started_by_its_first_client_on_netns_hosts() -> anyhow::Result<()>
+{
     if !need("netns") || !need("older not-my-board") || !need("curl") || !need("systemd") {
         return Ok(());
     }

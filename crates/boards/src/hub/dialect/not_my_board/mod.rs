@@ -16,3 +16,19 @@ pub(in crate::hub) use self::logins::Logins;
 pub use self::methods::METHODS;
 pub(in crate::hub) use self::routes::routes;
 pub(in crate::hub) use self::session::Sessions;
+
+use crate::not_my_board::message::{Incoming, Params};
+
+/// Whether a message is a request, and one of its arguments the description of a place. Read as in a conversation, for who
+/// tries what no message may break.
+pub fn is_registration(message: &[u8]) -> bool {
+    match Incoming::parse(message) {
+        Incoming::Request { params: Params::List(list), .. } => {
+            list.iter().any(|value| description::read(value).is_ok())
+        }
+        Incoming::Request { params: Params::Map(map), .. } => {
+            map.values().any(|value| description::read(value).is_ok())
+        }
+        Incoming::Invalid(_) | Incoming::Answer { .. } | Incoming::Ignored(_) => false,
+    }
+}
