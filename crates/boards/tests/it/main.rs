@@ -5,6 +5,7 @@
 mod agent;
 mod auth;
 mod client;
+mod crowds;
 mod door;
 mod exporter;
 mod exporter_farm;
