@@ -36,8 +36,12 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let code = if error.is::<commands::BadConfiguration>() { BAD_CONFIGURATION } else { FAILED };
-            if !error.is::<commands::AlreadySaid>() {
+            let code = match error.downcast_ref::<commands::Ended>() {
+                Some(ended) => ended.0,
+                None if error.is::<commands::BadConfiguration>() => BAD_CONFIGURATION,
+                None => FAILED,
+            };
+            if !error.is::<commands::AlreadySaid>() && !error.is::<commands::Ended>() {
                 printer.error(&error);
             }
             ExitCode::from(code)

@@ -22,6 +22,11 @@ pub enum Board {
         /// The reservation's name
         name: String,
     },
+    /// Tell the exporter on this machine of a USB device that appeared; for rules of udev and mdev
+    Uevent {
+        /// The devpath of the kernel's event
+        devpath: String,
+    },
     /// List the places of the farm
     Search {
         /// Only those that this import description fits: its name, or its file
@@ -97,6 +102,15 @@ pub struct Attach {
     /// Do not return what else the agent has reserved
     #[arg(short, long)]
     pub keep_others: bool,
+    /// For how long [default: the description's `auto_return_time`, else 10h]; where an agent runs, its description says
+    #[arg(long = "for", value_name = "PERIOD")]
+    pub period: Option<Period>,
+    /// How long to wait for a place that others have [default: 24h]; 0s not at all; an agent that runs waits a day
+    #[arg(long, value_name = "PERIOD")]
+    pub timeout: Option<Period>,
+    /// Run this command while it is attached, and return the place when it ends; its exit status is that of this command
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "keep_others")]
+    pub command: Vec<std::ffi::OsString>,
 }
 
 #[derive(Debug, Args)]

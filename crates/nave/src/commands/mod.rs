@@ -34,6 +34,11 @@ pub struct BadConfiguration(pub String);
 #[error("failed")]
 pub struct AlreadySaid;
 
+/// A command that was run has ended with this status, which is ours too; it has said why.
+#[derive(Debug, thiserror::Error)]
+#[error("the command ended with {0}")]
+pub struct Ended(pub u8);
+
 /// What every command is given.
 pub struct Context<'a> {
     pub printer: &'a Printer,

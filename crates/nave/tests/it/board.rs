@@ -155,6 +155,20 @@ async fn a_board_behind_one_nat_is_used_behind_another_on_netns_hosts() -> anyho
     })
     .await?;
 
+    // For as long as a command runs, whose status counts.
+    let fetch =
+        format!("echo $NAVE_PLACE; {}; exit 7", "curl --silent --max-time 10 http://localhost:8081/page.txt");
+    let ran = ["board", "attach", "demo", "--for", "5m", "--timeout", "0s", "--", "sh", "-c", &fetch];
+    let ran = run(&mut nave(laptop, &ran)).await?;
+    assert_eq!((ran.code, &*ran.stdout), (7, &*format!("bench\n{PAGE}")), "{}", ran.stderr);
+    assert_eq!(farm.json(&["board", "list"]).await?, Value::Array(Vec::new()));
+    let lost = ["board", "attach", "demo", "--", "sh", "-c", "echo begun; exec sleep 1000"];
+    let mut lost = Background::start(&mut nave(laptop, &lost))?;
+    lost.says("begun").await?;
+    said(&farm.net.server, &["board", "return", "bench"]).await?;
+    lost.says("demo is detached: the hub does not count it as yours any more").await?;
+    ensure!(lost.child.wait().await?.code() == Some(1), "{}", lost.output());
+
     // Out of service.
     said(&farm.net.server, &["board", "close", "bench", "the cable is broken"]).await?;
     let closed = run(&mut nave(laptop, &["board", "reserve", "demo", "--timeout", "0s"])).await?;

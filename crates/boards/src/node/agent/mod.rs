@@ -362,19 +362,40 @@ impl Agent {
     /// Follows what happens to reservations; never returns.
     pub async fn follow(&self) {
         loop {
-            match self.farm().next().await {
-                Happening::Moved { was, now } => self.0.table.moved(was, now),
-                Happening::Ended { place, why } => {
-                    let Some(name) = self.0.table.name_of(place) else { continue };
-                    let _lock = self.0.locks.lock(&name).await;
-                    if self.0.table.name_of(place).as_ref() != Some(&name) {
-                        continue;
-                    }
-                    tracing::error!(name, why, "a reservation has ended");
-                    // It is there: nothing takes it away while its name is locked.
-                    let _ = self.close(&name).await;
-                    self.0.table.remove(&name);
+            if let Some((name, why)) = self.follow_one().await {
+                tracing::error!(name, why, "a reservation has ended");
+            }
+        }
+    }
+
+    /// Follows what happens to reservations until the one of this name has ended; why it has.
+    pub async fn follow_until_gone(&self, name: &str) -> String {
+        loop {
+            match self.follow_one().await {
+                Some((ended, why)) if ended == name => return why,
+                Some((ended, why)) => tracing::error!(name = ended, why, "a reservation has ended"),
+                None => {}
+            }
+        }
+    }
+
+    /// Takes the next happening; the reservation that it ended, and why.
+    async fn follow_one(&self) -> Option<(String, String)> {
+        match self.farm().next().await {
+            Happening::Moved { was, now } => {
+                self.0.table.moved(was, now);
+                None
+            }
+            Happening::Ended { place, why } => {
+                let name = self.0.table.name_of(place)?;
+                let _lock = self.0.locks.lock(&name).await;
+                if self.0.table.name_of(place).as_ref() != Some(&name) {
+                    return None;
                 }
+                // It is there: nothing takes it away while its name is locked.
+                let _ = self.close(&name).await;
+                self.0.table.remove(&name);
+                Some((name, why))
             }
         }
     }

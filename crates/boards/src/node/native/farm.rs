@@ -24,8 +24,8 @@ use crate::node::dialect::connect;
 
 /// How long the hub may take to answer what it answers at once.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long an agent waits for a place in one request, in seconds.
-const WAIT: u64 = 86_400;
+/// How long an agent waits for a place in one request, if nobody says: a day.
+const WAIT: Duration = Duration::from_hours(24);
 /// What the hub takes for "as long as can be", in seconds.
 const LONGEST: u64 = 31_536_000;
 /// How often it is looked whether reservations still stand.
@@ -35,6 +35,8 @@ const LOOK: Duration = Duration::from_secs(5);
 pub struct NaveFarm {
     dialer: Arc<Dialer>,
     known: Mutex<Names>,
+    wait: Duration,
+    limit: Option<Duration>,
 }
 
 /// What the agent calls places by number; the hub knows them by name.
@@ -59,7 +61,19 @@ impl Names {
 impl NaveFarm {
     /// The farm of the hub that `dialer` knows.
     pub fn new(dialer: Dialer) -> Self {
-        Self { dialer: Arc::new(dialer), known: Mutex::default() }
+        Self { dialer: Arc::new(dialer), known: Mutex::default(), wait: WAIT, limit: None }
+    }
+
+    /// Waits no longer than this for a place that others have, a day at the most; not at all for zero.
+    #[must_use]
+    pub fn waiting(self, wait: Duration) -> Self {
+        Self { wait, ..self }
+    }
+
+    /// Reserves for this time, whatever a description says.
+    #[must_use]
+    pub fn limited(self, limit: Option<Duration>) -> Self {
+        Self { limit, ..self }
     }
 
     fn known(&self) -> MutexGuard<'_, Names> {
@@ -111,10 +125,10 @@ impl NaveFarm {
             places: candidates.iter().map(|place| place.name.clone()).collect(),
             parts: Vec::new(),
             name: terms.name,
-            seconds: seconds(terms.limit),
-            wait: WAIT,
+            seconds: seconds(self.limit.or(terms.limit)),
+            wait: self.wait.as_secs(),
         };
-        let longest = Duration::from_secs(WAIT) + PATIENCE;
+        let longest = self.wait + PATIENCE;
         let reserved: Reservation =
             self.ask(Method::POST, "/nave/v1/reservations", &request, longest).await?;
         let mut known = self.known();

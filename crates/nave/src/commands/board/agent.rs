@@ -1,10 +1,12 @@
 //! `nave board agent`, and what goes through it: attaching, detaching and looking at what is attached. Without an agent,
 //! `nave board attach` is one itself for as long as it runs.
 
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use nave_boards::node::agent::usb::KernelUsb;
 use nave_boards::node::agent::{Agent, AgentClient, InterfaceStatus, unix};
 use nave_boards::node::lookup::{Folders, Wish};
@@ -12,10 +14,13 @@ use nave_boards::node::native::NaveFarm;
 use nave_boards::node::usb::Sysfs;
 use nave_core::node::{Dialer, Happening};
 use nave_link::random::Random;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{node, not_my_board};
+use super::super::{Ended, node, not_my_board};
 use super::Context;
 use crate::cli::board::{Attach, Detach};
 use crate::logging;
@@ -45,7 +50,11 @@ async fn needed(context: &Context<'_>) -> anyhow::Result<AgentClient> {
 }
 
 /// An agent of the hub, in this process.
-fn start(context: &Context<'_>, stop: &CancellationToken) -> anyhow::Result<Agent> {
+fn start(
+    context: &Context<'_>,
+    stop: &CancellationToken,
+    terms: impl FnOnce(NaveFarm) -> NaveFarm,
+) -> anyhow::Result<Agent> {
     let printer = *context.printer;
     let happen = move |happening: Happening| {
         // Standing by itself is what is expected; only trouble is worth a line.
@@ -54,7 +63,8 @@ fn start(context: &Context<'_>, stop: &CancellationToken) -> anyhow::Result<Agen
         }
     };
     let dialer = Dialer::new(context.folder()?, Random::system(), happen, stop.clone())?;
-    Ok(Agent::new(Arc::new(NaveFarm::new(dialer)), Arc::new(KernelUsb::new(Sysfs::system()))))
+    let farm = terms(NaveFarm::new(dialer));
+    Ok(Agent::new(Arc::new(farm), Arc::new(KernelUsb::new(Sysfs::system()))))
 }
 
 /// Waits for what ends a program.
@@ -72,7 +82,7 @@ async fn told_to_stop() -> anyhow::Result<()> {
 pub async fn run(context: &Context<'_>) -> anyhow::Result<()> {
     logging::start("warn");
     let stop = CancellationToken::new();
-    let agent = start(context, &stop)?;
+    let agent = start(context, &stop, |farm| farm)?;
     let listener = unix::bind(&socket(context)?, None)?;
     context.printer.data("ready");
     let serving = unix::serve(&agent, listener, stop.clone());
@@ -119,7 +129,10 @@ async fn wanted(context: &Context<'_>, args: &Attach) -> anyhow::Result<Wanted> 
 
 pub async fn attach(context: &Context<'_>, args: Attach) -> anyhow::Result<()> {
     logging::start("warn");
-    if let Some(mut agent) = running(context).await? {
+    // A command has its own agent: what it attaches goes when it ends.
+    if args.command.is_empty()
+        && let Some(mut agent) = running(context).await?
+    {
         if let Some(name) = &args.name {
             not_my_board::verbs::attach(&mut agent, name, args.keep_others).await?;
         } else {
@@ -133,7 +146,13 @@ pub async fn attach(context: &Context<'_>, args: Attach) -> anyhow::Result<()> {
     }
     let found = wanted(context, &args).await?;
     let stop = CancellationToken::new();
-    let agent = start(context, &stop)?;
+    let agent = start(context, &stop, |farm| {
+        let farm = farm.limited(args.period.as_ref().map(|period| period.0));
+        match &args.timeout {
+            Some(timeout) => farm.waiting(timeout.0),
+            None => farm,
+        }
+    })?;
     let attaching = async {
         agent.reserve(&found.name, &found.text, found.place.as_deref()).await?;
         let attached = agent.attach(&found.name).await;
@@ -147,16 +166,58 @@ pub async fn attach(context: &Context<'_>, args: Attach) -> anyhow::Result<()> {
         attached = attaching => attached?,
         told = told_to_stop() => return told,
     }
-    show(context, &agent.status())?;
-    context.printer.talk("nave: attached until you press Ctrl-C; the place is returned then");
-    let told = tokio::select! {
-        told = told_to_stop() => told,
-        () = agent.follow() => bail!("the place is not yours any more"),
+    let told = if args.command.is_empty() {
+        show(context, &agent.status())?;
+        context.printer.talk("nave: attached until you press Ctrl-C; the place is returned then");
+        tokio::select! {
+            told = told_to_stop() => told,
+            why = agent.follow_until_gone(&found.name) => Err(lost(&found.name, &why)),
+        }
+    } else {
+        command(&args.command, &agent, &found.name).await
     };
-    agent.give_back(&found.name, true).await?;
+    if agent.list().iter().any(|known| known.place == found.name) {
+        agent.give_back(&found.name, true).await?;
+    }
     agent.stop().await;
     stop.cancel();
     told
+}
+
+fn lost(name: &str, why: &str) -> anyhow::Error {
+    anyhow!("{name} is detached: {why}")
+}
+
+/// Runs a command to its end, which is ours too; it is told to end when the place is lost or somebody says so.
+async fn command(words: &[OsString], agent: &Agent, name: &str) -> anyhow::Result<()> {
+    let place = agent.list().into_iter().find(|known| known.place == name).map(|known| known.place_name);
+    let shown = words[0].to_string_lossy();
+    let mut child = Command::new(&words[0])
+        .args(&words[1..])
+        .env("NAVE_PLACE", place.unwrap_or_default())
+        .spawn()
+        .with_context(|| format!("cannot start {shown}; the place is returned"))?;
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+    let end = || pid.map_or(Ok(()), |pid| kill(pid, Signal::SIGTERM));
+    let ended = tokio::select! {
+        ended = child.wait() => ended?,
+        told = told_to_stop() => {
+            told?;
+            end()?;
+            child.wait().await?
+        }
+        why = agent.follow_until_gone(name) => {
+            end()?;
+            child.wait().await?;
+            return Err(lost(name, &why));
+        }
+    };
+    if ended.success() {
+        return Ok(());
+    }
+    // As shells tell it.
+    let code = ended.code().or_else(|| ended.signal().map(|signal| 128 + signal));
+    Err(Ended(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)).into())
 }
 
 pub async fn detach(context: &Context<'_>, args: Detach) -> anyhow::Result<()> {

@@ -26,6 +26,7 @@ pub async fn run(context: &Context<'_>, command: Board) -> anyhow::Result<()> {
         Board::Detach(args) => agent::detach(context, args).await,
         Board::Status => agent::status(context).await,
         Board::Edit { name } => agent::edit(context, &name).await,
+        Board::Uevent { devpath } => super::not_my_board::uevent::run(&devpath, "warn").await,
         Board::Search { description } => search(context, description.as_deref()).await,
         Board::List => {
             let mut mine = reservations(context).await?;

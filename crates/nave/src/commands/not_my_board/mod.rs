@@ -6,7 +6,7 @@ mod export;
 mod login;
 mod python_json;
 mod table;
-mod uevent;
+pub(super) mod uevent;
 pub mod verbs;
 
 use std::path::{Path, PathBuf};
@@ -88,7 +88,9 @@ pub async fn run(context: &Context<'_>, command: NotMyBoard, handed_over: Inheri
         }
         NotMyBoard::Show(args) => show(context, &args).await,
         NotMyBoard::Edit(args) => edit::run(&mut talk(args.verbose.verbose).await?, &args.name).await,
-        NotMyBoard::Uevent(args) => uevent::run(&args).await,
+        NotMyBoard::Uevent(args) => {
+            uevent::run(&args.devpath, if args.verbose.verbose { "debug" } else { "warn" }).await
+        }
     }
 }
 
