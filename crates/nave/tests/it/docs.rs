@@ -80,6 +80,11 @@ fn commands_in_sentences_exist() -> anyhow::Result<()> {
             let section = sections[named(depth).as_str()];
             let takes = |word: &str| section.lines().any(|line| line.split([' ', ',']).any(|it| it == word));
             for word in &words[depth..] {
+                if *word == "--" {
+                    // What follows is another program's.
+                    ensure!(section.contains("[-- <"), "{place}: it runs no command");
+                    break;
+                }
                 ensure!(!word.starts_with("--") || takes(word), "{place}: it takes no {word}");
             }
             ensure!(
