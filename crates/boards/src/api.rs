@@ -1,14 +1,16 @@
 //! What both halves agree on: how a place is described, and how a wish for one is. The words are not-my-board's.
 
+mod command;
 mod farm;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::command::{CommandRun, MOST_OUTPUT, Occasion, Outcome, clean};
 pub use self::farm::{
-    FarmPlace, HandOver, Maintenance, PastReservation, PlaceDetail, Reservation, ReservationChange,
-    ReserveRequest, SetMaintenance, Waiter,
+    FarmPlace, HandOver, Maintenance, PastReservation, PlaceDetail, PowerCommand, PowerRequest, Reservation,
+    ReservationChange, ReserveRequest, RunningCommand, SetMaintenance, Waiter,
 };
 use crate::matching;
 

@@ -8,13 +8,18 @@ use nave_link::rpc::Method;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::api::Part;
+use crate::api::{CommandRun, Occasion, Part, PowerCommand};
 
 /// Where the hub takes exporters.
 pub const PATH: &str = "/nave/v1/boards/link";
 
 /// What an exporter asks of the hub, by the names of the methods.
-pub const EXPORTER_METHODS: [&str; 2] = [PlaceOffer::NAME, PlaceWithdraw::NAME];
+pub const EXPORTER_METHODS: [&str; 4] =
+    [CommandBegan::NAME, CommandEnded::NAME, PlaceOffer::NAME, PlaceWithdraw::NAME];
+/// By which word an exporter says that nobody is let in, since a command before or after a reservation failed.
+pub const NOT_READY: &str = "not_ready";
+/// The longest time limit of one command, in seconds.
+pub const LONGEST_COMMAND: u64 = 3_600;
 
 /// Puts a place into the farm, or describes one anew that this node has put there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +31,15 @@ pub struct PlaceOffer {
     /// The port on which the exporter takes agents of not-my-board, if its operator lets it.
     #[serde(default)]
     pub legacy_port: Option<u16>,
+    /// How long the commands before and after a reservation may take in all, in seconds.
+    #[serde(default)]
+    pub hooks_within: u64,
+    /// How its power can be switched.
+    #[serde(default)]
+    pub power: Vec<PowerCommand>,
+    /// How long that may take, in seconds.
+    #[serde(default)]
+    pub power_within: u64,
 }
 
 impl Method for PlaceOffer {
@@ -45,14 +59,68 @@ impl Method for PlaceWithdraw {
     type Answer = ();
 }
 
+/// A notice: a command runs for a place from now on, and nobody is let in meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandBegan {
+    /// The place's name.
+    pub place: String,
+    /// Why it runs.
+    pub occasion: Occasion,
+    /// How long it may take, in seconds.
+    pub within: u64,
+}
+
+impl Method for CommandBegan {
+    const NAME: &'static str = "place.command_began";
+    type Answer = ();
+}
+
+/// What came of a command; if it `closes` the place, that is out of service when this is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandEnded {
+    /// The place's name.
+    pub place: String,
+    /// The command.
+    pub run: CommandRun,
+    /// Whether the place must not be used since it failed.
+    pub closes: bool,
+}
+
+impl Method for CommandEnded {
+    const NAME: &'static str = "place.command_ended";
+    type Answer = ();
+}
+
+/// Asks an exporter to switch the power of one of its places; answered when that is done, well or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacePower {
+    /// The place's name.
+    pub place: String,
+    /// What to do.
+    pub command: PowerCommand,
+    /// What people call whoever wants it.
+    pub asker: String,
+    /// The lease of whoever has the place.
+    #[serde(default)]
+    pub lease: Option<HeldLease>,
+}
+
+impl Method for PlacePower {
+    const NAME: &'static str = "place.power";
+    type Answer = CommandRun;
+}
+
 /// Tells an exporter who has one of its places from now on; answered when nobody else can reach it any more and the new
-/// holder can.
+/// holder can, which takes as long as the commands before and after a reservation do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlaceHeld {
     /// The place's name.
     pub place: String,
     /// The lease; none when nobody may reach the place.
     pub lease: Option<HeldLease>,
+    /// The id of the lease that stands while its holder is away, so that nobody may reach the place.
+    #[serde(default)]
+    pub standing: Option<String>,
 }
 
 impl Method for PlaceHeld {
@@ -69,6 +137,9 @@ pub struct HeldLease {
     pub epoch: i64,
     /// What people call the holder.
     pub holder: String,
+    /// What the holder calls it; may be empty.
+    #[serde(default)]
+    pub name: String,
     /// Where a holder comes from that speaks not-my-board's protocol; none for others.
     #[serde(default)]
     pub addresses: Vec<IpAddr>,

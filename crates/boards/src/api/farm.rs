@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Part, WantedPart};
+use super::{CommandRun, Occasion, Part, WantedPart};
 
 /// A place of the farm.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +27,70 @@ pub struct FarmPlace {
     pub reservation: Option<Reservation>,
     /// How many wait for it, or for others as well.
     pub waiting: usize,
+    /// What its exporter does to it at the moment: whoever gets it waits for that.
+    pub running: Option<RunningCommand>,
+    /// How its power can be switched; empty where it has no power control.
+    pub power: Vec<PowerCommand>,
+}
+
+/// A command that an exporter runs at the moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct RunningCommand {
+    /// Why it runs.
+    pub occasion: Occasion,
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+}
+
+/// What can be done with the power of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum PowerCommand {
+    /// Switch it on.
+    On,
+    /// Switch it off.
+    Off,
+    /// Switch it off and on again.
+    Cycle,
+    /// Ask how it stands.
+    Status,
+}
+
+impl PowerCommand {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::On, Self::Off, Self::Cycle, Self::Status];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Cycle => "cycle",
+            Self::Status => "status",
+        }
+    }
+
+    /// Why the exporter runs a command for it.
+    pub const fn occasion(self) -> Occasion {
+        match self {
+            Self::On => Occasion::PowerOn,
+            Self::Off => Occasion::PowerOff,
+            Self::Cycle => Occasion::PowerCycle,
+            Self::Status => Occasion::PowerStatus,
+        }
+    }
+}
+
+/// Switches the power of a place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PowerRequest {
+    /// What to do.
+    pub command: PowerCommand,
 }
 
 /// One place and its history.
@@ -37,6 +101,8 @@ pub struct PlaceDetail {
     pub place: FarmPlace,
     /// Who had it, the last one first; 100 at the most.
     pub past: Vec<PastReservation>,
+    /// Which commands its exporter ran for it, the last one first; 10 at the most.
+    pub commands: Vec<CommandRun>,
 }
 
 /// Why a place is out of service.
@@ -89,7 +155,7 @@ pub struct PastReservation {
     /// Until when.
     #[serde(with = "time::serde::rfc3339")]
     pub until: OffsetDateTime,
-    /// Why it ended: `returned`, `revoked`, `expired`, `holder_gone`, `resource_gone`, `not_taken`.
+    /// Why it ended: `returned`, `revoked`, `expired`, `holder_gone`, `resource_gone`, `not_taken`, `not_ready`.
     pub reason: String,
 }
 

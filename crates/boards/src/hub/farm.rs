@@ -10,7 +10,7 @@ use nave_core::hub::op::Op;
 use time::OffsetDateTime;
 
 use super::places::Place;
-use super::{Boards, READ};
+use super::{Boards, READ, commands};
 use crate::api::{FarmPlace, PastReservation, PlaceDetail, Reservation, Waiter};
 
 /// How many past reservations of a place are told.
@@ -59,7 +59,8 @@ pub async fn show(op: &Op, hub: &Hub, boards: &Boards, name: &str) -> Result<Pla
         until: past.ended_at,
         reason: past.reason,
     });
-    Ok(PlaceDetail { place, past: past.collect() })
+    let commands = commands::of(op, hub, name).await?;
+    Ok(PlaceDetail { place, past: past.collect(), commands })
 }
 
 /// Who has which place, in the order of the places' names.
@@ -113,6 +114,8 @@ fn describe(op: &Op, boards: &Boards, place: &Place, held: Option<&Held>, waitin
         maintenance: boards.maintenance().of(&place.name),
         reservation: held.map(|held| reservation(op, held)),
         waiting,
+        running: place.gate.running(),
+        power: place.power.as_ref().map(|power| power.commands.clone()).unwrap_or_default(),
     }
 }
 
@@ -128,6 +131,8 @@ fn away(op: &Op, boards: &Boards, held: &Held) -> FarmPlace {
         maintenance: boards.maintenance().of(&name),
         reservation: Some(reservation(op, held)),
         waiting: 0,
+        running: None,
+        power: Vec::new(),
         name,
     }
 }

@@ -4,26 +4,45 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use nave_core::hub::leases::{Lease, Telling, Told};
+use nave_core::hub::leases::{Held, Telling, Told};
 use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::api::RunningCommand;
 
 /// How long an exporter may take to confirm before those who want the place go on without it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How many refusals are remembered: whoever waits for one looks at once.
+const REMEMBERED: usize = 8;
+
 /// An exporter that can be told whom to let in.
 pub(super) trait Exporter: Send + Sync + 'static {
-    /// Lets in this holder and nobody else; the error is the exporter's own words.
-    fn allow(&self, held: Option<Lease>) -> BoxFuture<'static, Result<(), String>>;
+    /// Lets in this holder and nobody else; nobody at all while the holder is away, who comes back from an address of its
+    /// own.
+    fn allow(&self, held: Option<Held>) -> BoxFuture<'static, Result<(), Refusal>>;
 
     /// Whether it lets nobody in as long as it is told nothing. Others keep what they were told on an earlier connection.
     fn begins_closed(&self) -> bool;
+}
+
+/// Why an exporter let nobody in, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It could not, or did not want to.
+    Other(String),
+    /// It could not make the place ready. The lease has ended by then.
+    NotReady(String),
 }
 
 /// What came of the newest change that the exporter answered to.
 #[derive(Clone, Debug, Default)]
 struct Kept {
     number: u64,
-    refusal: Option<String>,
+    /// The changes that it refused last, with their numbers.
+    refused: Vec<(u64, Refusal)>,
+    /// What it does at the moment, and until when at the latest.
+    running: Option<(RunningCommand, Instant)>,
     /// Somebody waited too long for the answer to come.
     silent: bool,
 }
@@ -34,6 +53,9 @@ pub(super) enum Unconfirmed {
     /// The exporter said no.
     #[error("{0}")]
     Refused(String),
+    /// The exporter could not make the place ready.
+    #[error("{0}")]
+    NotReady(String),
     /// It says nothing.
     #[error("the exporter does not answer")]
     Silent,
@@ -70,24 +92,62 @@ impl Gate {
         self.kept.borrow().silent
     }
 
-    /// Waits until the exporter has confirmed a change, or a later one.
+    /// What the exporter does to the place at the moment: whoever gets it waits for that.
+    pub(super) fn running(&self) -> Option<RunningCommand> {
+        self.kept.borrow().running.as_ref().map(|(running, _)| running.clone())
+    }
+
+    /// The exporter does something to the place from now on, for this long at the most; or nothing any more.
+    pub(super) fn set_running(&self, running: Option<(RunningCommand, Duration)>) {
+        let running = running.map(|(running, within)| (running, Instant::now() + within));
+        self.kept.send_modify(|kept| kept.running = running);
+    }
+
+    /// Waits until the exporter has confirmed a change, or a later one; not for long, unless it says what it does
+    /// meanwhile.
     pub(super) async fn confirmed(&self, number: u64) -> Result<(), Unconfirmed> {
         let mut kept = self.kept.subscribe();
-        tokio::select! {
-            biased;
-            answered = kept.wait_for(|kept| kept.number >= number) => match answered {
-                Ok(kept) => kept.refusal.clone().map_or(Ok(()), |words| Err(Unconfirmed::Refused(words))),
-                Err(_) => Err(Unconfirmed::Gone),
-            },
-            () = self.closed.cancelled() => Err(Unconfirmed::Gone),
-            () = tokio::time::sleep(PATIENCE) => {
-                self.kept.send_if_modified(|kept| {
-                    let silent = kept.number < number;
-                    kept.silent |= silent;
-                    silent
-                });
-                Err(Unconfirmed::Silent)
+        let mut until = Instant::now() + PATIENCE;
+        let mut was_running = false;
+        loop {
+            {
+                let now = kept.borrow_and_update();
+                if now.number >= number {
+                    return now.answer(number);
+                }
+                match &now.running {
+                    Some((_, at_the_latest)) => until = *at_the_latest + PATIENCE,
+                    None if was_running => until = Instant::now() + PATIENCE,
+                    None => {}
+                }
+                was_running = now.running.is_some();
             }
+            tokio::select! {
+                biased;
+                changed = kept.changed() => if changed.is_err() {
+                    return Err(Unconfirmed::Gone);
+                },
+                () = self.closed.cancelled() => return Err(Unconfirmed::Gone),
+                () = tokio::time::sleep_until(until) => break,
+            }
+        }
+        self.kept.send_if_modified(|kept| {
+            let silent = kept.number < number;
+            kept.silent |= silent;
+            silent
+        });
+        Err(Unconfirmed::Silent)
+    }
+}
+
+impl Kept {
+    /// What the exporter said to a change that it has answered to.
+    fn answer(&self, number: u64) -> Result<(), Unconfirmed> {
+        let refused = self.refused.iter().find(|(refused, _)| *refused == number);
+        match refused.or_else(|| self.refused.first().filter(|(newest, _)| *newest == self.number)) {
+            None => Ok(()),
+            Some((_, Refusal::Other(words))) => Err(Unconfirmed::Refused(words.clone())),
+            Some((_, Refusal::NotReady(words))) => Err(Unconfirmed::NotReady(words.clone())),
         }
     }
 }
@@ -97,7 +157,7 @@ async fn keep(mut telling: Telling, exporter: impl Exporter, kept: watch::Sender
     if told.held.is_some() || !exporter.begins_closed() {
         tell(&told, &exporter, &kept).await;
     } else {
-        kept.send_replace(Kept { number: told.number, ..Kept::default() });
+        kept.send_modify(|kept| kept.number = told.number);
     }
     while telling.changed().await.is_ok() {
         let told = telling.borrow_and_update().clone();
@@ -106,8 +166,12 @@ async fn keep(mut telling: Telling, exporter: impl Exporter, kept: watch::Sender
 }
 
 async fn tell(told: &Told, exporter: &impl Exporter, kept: &watch::Sender<Kept>) {
-    // A holder that is away comes back from an address of its own.
-    let present = told.held.as_ref().filter(|held| !held.is_left_behind());
-    let refusal = exporter.allow(present.map(|held| held.lease.clone())).await.err();
-    kept.send_replace(Kept { number: told.number, refusal, silent: false });
+    let refusal = exporter.allow(told.held.clone()).await.err();
+    kept.send_modify(|kept| {
+        (kept.number, kept.silent) = (told.number, false);
+        if let Some(refusal) = refusal {
+            kept.refused.truncate(REMEMBERED - 1);
+            kept.refused.insert(0, (told.number, refusal));
+        }
+    });
 }

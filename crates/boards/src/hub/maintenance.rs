@@ -12,7 +12,8 @@ use nave_core::hub::event::Event;
 use nave_core::hub::op::Op;
 use serde_json::json;
 
-use super::{Boards, MANAGE};
+use super::places::Place;
+use super::{Boards, MANAGE, REGISTER};
 use crate::api::{Maintenance, SetMaintenance};
 
 pub(super) use self::store::MIGRATIONS;
@@ -57,13 +58,36 @@ pub async fn close(op: &Op, hub: &Arc<Hub>, boards: &Boards, place: &str, why: S
     if boards.places().by_name(place).is_none() && Boards::pool(hub)?.holder_of(place).is_none() {
         return Err(Error::not_found("place", place));
     }
+    take_out(op, hub, boards, place, reason).await?;
+    Boards::pool(hub)?.set_closed(op, hub, place, true)
+}
+
+/// Takes a place out of service on behalf of its own exporter, which could not make it ready. What somebody said before
+/// stays.
+pub(super) async fn close_broken(
+    op: &Op,
+    hub: &Arc<Hub>,
+    boards: &Boards,
+    place: &Place,
+    problem: String,
+) -> Result<()> {
+    access::require(op, REGISTER)?;
+    if boards.maintenance().of(&place.name).is_some() {
+        return Ok(());
+    }
+    take_out(op, hub, boards, &place.name, problem).await?;
+    // Whoever offers a place may not say who gets it; that nobody does follows from what it said.
+    Boards::pool(hub)?.set_closed(&hub.op("boards.not_ready"), hub, &place.name, true)
+}
+
+async fn take_out(op: &Op, hub: &Arc<Hub>, boards: &Boards, place: &str, reason: String) -> Result<()> {
     let maintenance = Maintenance { reason, by: op.actor.name(), since: op.clock.now() };
     let mut act = hub.store.begin().await?;
     store::put(&mut act, place, &maintenance).await?;
     hub.record(&mut act, op, event("place.closed", place, json!({ "reason": maintenance.reason }))).await?;
     act.commit().await?;
     boards.maintenance().known().insert(place.to_owned(), maintenance);
-    Boards::pool(hub)?.set_closed(op, hub, place, true)
+    Ok(())
 }
 
 /// Puts a place into service again; whoever waits first has it then.
@@ -79,6 +103,6 @@ pub async fn open(op: &Op, hub: &Arc<Hub>, boards: &Boards, place: &str) -> Resu
     Boards::pool(hub)?.set_closed(op, hub, place, false)
 }
 
-fn event(action: &'static str, place: &str, detail: serde_json::Value) -> Event {
+pub(super) fn event(action: &'static str, place: &str, detail: serde_json::Value) -> Event {
     Event { action, object_kind: "place", object_id: place.to_owned(), object_name: place.to_owned(), detail }
 }

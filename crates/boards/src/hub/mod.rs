@@ -1,5 +1,6 @@
 //! The hub's half: which places there are, who has them, and by which protocols exporters and agents come in.
 
+pub mod commands;
 pub mod config;
 mod dialect;
 pub mod farm;

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use nave_core::id::NodeId;
 use nave_link::address::Target;
+use nave_link::rpc::Peer;
 
 use super::gate::Gate;
 use super::uniqueness::{self, Uniqueness};
-use crate::api::Part;
+use crate::api::{Part, PowerCommand};
 use crate::link;
 
 /// A place that is there.
@@ -20,6 +22,7 @@ pub(super) struct Place {
     pub(super) name: String,
     pub(super) parts: Vec<Part>,
     pub(super) reach: Reach,
+    pub(super) power: Option<PowerControl>,
     pub(super) gate: Gate,
     uniqueness: Mutex<Uniqueness>,
 }
@@ -48,12 +51,24 @@ pub(super) struct Reach {
     pub(super) legacy: Option<(IpAddr, u64)>,
 }
 
+/// How the power of a place is switched.
+#[derive(Clone, Debug)]
+pub(super) struct PowerControl {
+    /// Whom to ask.
+    pub(super) peer: Peer,
+    /// For what.
+    pub(super) commands: Vec<PowerCommand>,
+    /// How long that may take.
+    pub(super) within: Duration,
+}
+
 /// What an exporter says of its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Description {
     pub(super) name: String,
     pub(super) parts: Vec<Part>,
     pub(super) reach: Reach,
+    pub(super) power: Option<PowerControl>,
 }
 
 /// The places, in the order in which they came.
@@ -85,8 +100,8 @@ impl Places {
         if known.by_name.contains_key(&description.name) {
             return None;
         }
-        let Description { name, parts, reach } = description;
-        let place = Arc::new(Place { id, name, parts, reach, gate: open(), uniqueness: Mutex::default() });
+        let Description { name, parts, reach, power } = description;
+        let place = Arc::new(Place { id, name, parts, reach, power, gate: open(), uniqueness: Mutex::default() });
         known.came += 1;
         let came = known.came;
         known.by_name.insert(place.name.clone(), came);

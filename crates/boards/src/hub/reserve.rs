@@ -10,6 +10,7 @@ use nave_core::hub::error::{Error, Result};
 use nave_core::hub::leases::{Granted, Held, LeaseError, Seat, Wanted};
 use nave_core::hub::op::Op;
 use nave_core::id::LeaseId;
+use tokio::time::Instant;
 
 use super::gate::{Exporter, Gate, Unconfirmed};
 use super::places::{Description, Place};
@@ -62,6 +63,8 @@ pub(super) struct Terms {
     pub(super) expires_in: Option<Duration>,
     /// Whether to wait while others have it.
     pub(super) waits: bool,
+    /// Until when to wait for that at the most.
+    pub(super) until: Option<Instant>,
 }
 
 /// A place that is reserved, and the lease on it, on its way to whoever asked.
@@ -124,12 +127,18 @@ pub(super) async fn reserve(
             expires_in: terms.expires_in,
             waits: terms.waits,
         };
-        let granted = pool.acquire(op, hub, wanted, |free| choose(hub, boards, &left, free)).await?;
+        let acquired = pool.acquire(op, hub, wanted, |free| choose(hub, boards, &left, free));
+        let granted = match terms.until {
+            Some(until) => tokio::time::timeout_at(until, acquired).await.unwrap_or(Err(LeaseError::Taken))?,
+            None => acquired.await?,
+        };
         let at = left.iter().position(|place| place.name == granted.lease().resource);
         let place = left.remove(at.ok_or_else(|| Error::internal("a place was given that nobody wants"))?);
         match place.gate.confirmed(granted.number()).await {
             Ok(()) => return Ok(Reserved { place, granted }),
-            Err(problem @ (Unconfirmed::Silent | Unconfirmed::Gone)) if !left.is_empty() => {
+            Err(problem @ (Unconfirmed::Silent | Unconfirmed::Gone | Unconfirmed::NotReady(_)))
+                if !left.is_empty() =>
+            {
                 tracing::info!(place = place.name, %problem, "a place is passed over");
             }
             Err(Unconfirmed::Gone) => return Err(ReserveError::AllGone),
@@ -140,11 +149,16 @@ pub(super) async fn reserve(
     }
 }
 
-/// One of the free places: among those whose exporters answer, one of the most common, by chance.
+/// One of the free places: among those whose exporters answer, and do nothing else to them first, one of the most common,
+/// by chance.
 fn choose(hub: &Hub, boards: &Boards, places: &[Arc<Place>], free: &[&str]) -> usize {
     let known = |name: &str| places.iter().find(|place| place.name == name);
     let answers = |at: &usize| known(free[*at]).is_some_and(|place| !place.gate.is_silent());
+    let idle = |at: &usize| known(free[*at]).is_some_and(|place| place.gate.running().is_none());
     let mut eligible: Vec<usize> = (0..free.len()).filter(answers).collect();
+    if eligible.iter().any(idle) {
+        eligible.retain(idle);
+    }
     if eligible.is_empty() {
         eligible = (0..free.len()).collect();
     }

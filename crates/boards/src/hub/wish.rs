@@ -43,14 +43,11 @@ pub async fn reserve(
     }
     let names: Vec<String> = candidates.iter().map(|place| place.name.clone()).collect();
     let label = label(op, hub, &request.name)?;
-    let terms = Terms { seat: None, label, expires_in: Some(time), waits: !wait.is_zero() };
-    let reserving = reserve::reserve(op, hub, boards, terms, candidates);
-    let reserved = if wait.is_zero() {
-        reserving.await
-    } else {
-        tokio::time::timeout(wait, reserving).await.unwrap_or(Err(ReserveError::Taken))
-    };
-    match reserved {
+    let waits = !wait.is_zero();
+    // Once it has a place, it waits for what is done to that, however long that takes.
+    let until = waits.then(|| tokio::time::Instant::now() + wait);
+    let terms = Terms { seat: None, label, expires_in: Some(time), waits, until };
+    match reserve::reserve(op, hub, boards, terms, candidates).await {
         Ok(reserved) => Ok(told(op, reserved.granted.keep())),
         Err(ReserveError::Failed(error)) => Err(error),
         Err(ReserveError::Taken) => Err(Error::Conflict(taken(op, hub, boards, &names))),

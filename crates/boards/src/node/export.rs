@@ -1,5 +1,5 @@
 //! Export descriptions: what a place is and has, and on which port its exporter lets people through to it. A TOML file of
-//! not-my-board's form; the place is called as the file is, without its ending.
+//! not-my-board's form, with two tables that Nave alone knows; the place is called as the file is, without its ending.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value, json};
 
+use super::commands::{Commands, DescribedHooks, DescribedPower};
 use super::usb::BusId;
 use crate::api::{Part, TcpInterface, UsbInterface};
 
@@ -27,6 +28,8 @@ pub struct ExportDescription {
     pub port: u16,
     /// What it is made of.
     pub parts: Vec<Part>,
+    /// What is run for it.
+    pub commands: Commands,
 }
 
 /// Why a description cannot be used.
@@ -90,7 +93,10 @@ impl ExportDescription {
         if text.len() as u64 > LARGEST {
             return Err(ExportError::TooLarge { path: shown });
         }
-        Self::parse(name, &shown, &text)
+        let mut place = Self::parse(name, &shown, &text)?;
+        // What is shown may not be the path itself, where that is no text.
+        path.parent().unwrap_or(Path::new("")).clone_into(&mut place.commands.folder);
+        Ok(place)
     }
 
     /// Reads the text of a file; errors name it by its path.
@@ -113,7 +119,8 @@ impl ExportDescription {
             wrong(field, error.inner().message(), start(error.inner()))
         })?;
         let parts = file.parts.into_iter().map(DescribedPart::into).collect();
-        Ok(Self { name: name.to_owned(), port: file.port.0.get(), parts })
+        let commands = file.hooks.with(file.power, Path::new(path).parent().unwrap_or(Path::new("")));
+        Ok(Self { name: name.to_owned(), port: file.port.0.get(), parts, commands })
     }
 
     /// The USB ports of its devices.
@@ -133,6 +140,9 @@ impl ExportDescription {
 struct Described {
     port: Port,
     parts: Vec<DescribedPart>,
+    #[serde(default)]
+    hooks: DescribedHooks,
+    power: Option<DescribedPower>,
 }
 
 #[derive(Deserialize)]
@@ -258,6 +268,24 @@ mod tests {
     }
 
     #[test]
+    fn commands_are_read_and_stay_here() {
+        let text = format!(
+            "{BENCH}\n[hooks]\nbefore = \"./flash known.img\"\nafter = \"./wipe\"\ntime_limit = \"5m\"\n\
+             [power]\non = \"relay on\"\noff = \"relay off\"\noff_after = true\n"
+        );
+        let place = ExportDescription::parse("bench", "/places/bench.toml", &text).unwrap();
+        let commands = &place.commands;
+        assert_eq!(
+            (commands.before.as_deref(), commands.after.as_deref()),
+            (Some("./flash known.img"), Some("./wipe"))
+        );
+        assert_eq!((commands.folder.as_path(), commands.hook_limit.as_secs()), (Path::new("/places"), 300));
+        let power = commands.power.as_ref().unwrap();
+        assert_eq!((power.on.as_str(), power.cycle.as_ref(), power.off_after), ("relay on", None, true));
+        assert_eq!(place.to_json().as_object().unwrap().len(), 3);
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_place() {
         let part = |text: &str| told(&format!("port = 1\n[[parts]]\ncompatible = []\n{text}"));
         let told = [
@@ -272,6 +300,10 @@ mod tests {
             part("tcp.http = { host = \"a\" }"),
             part("usb.jtag = { usbid = \"../1\" }"),
             part("usb.jtag = { usbid = \"1-1\", port = 1 }"),
+            part("[hooks]\nbefore = \" \""),
+            part("[hooks]\ntime_limit = \"2h\""),
+            part("[hooks]\nduring = \"true\""),
+            part("[power]\non = \"true\""),
         ];
         for (told, expected) in told.iter().zip([
             "bench.toml, line 1, column 1: missing field `port`",
@@ -279,12 +311,16 @@ mod tests {
             "bench.toml, line 1, column 8: `port`: invalid type: string \"x\", expected i64",
             "bench.toml, line 1, column 1: missing field `parts`",
             "bench.toml, line 2, column 1: duplicate key",
-            "bench.toml, line 3, column 1: `speed`: unknown field `speed`, expected `port` or `parts`",
+            "bench.toml, line 3, column 1: `speed`: unknown field `speed`, expected one of `port`, `parts`, `hooks`, `power`",
             "bench.toml, line 4, column 21: `parts[0].tcp.http.host`: invalid value: string \"a b\", expected a host's name or address, without spaces",
             "bench.toml, line 4, column 33: `parts[0].tcp.http.port`: invalid value: integer `0`, expected a port from 1 to 65535",
             "bench.toml, line 4, column 12: `parts[0].tcp.http`: missing field `port`",
             "bench.toml, line 4, column 22: `parts[0].usb.jtag.usbid`: \"../1\" is no USB port; one is written like `1-4.2`: bus, dash, and the ports from hub to hub",
             "bench.toml, line 4, column 29: `parts[0].usb.jtag.port`: unknown field `port`, expected `usbid`",
+            "bench.toml, line 5, column 10: `hooks.before`: invalid value: string \" \", expected a command for the shell, of at most 64 KiB",
+            "bench.toml, line 5, column 14: `hooks.time_limit`: invalid value: string \"2h\", expected a length of time from 1s to 1h, as in 90s or 5m",
+            "bench.toml, line 5, column 1: `hooks.during`: unknown field `during`, expected one of `before`, `after`, `time_limit`",
+            "bench.toml, line 4, column 1: `power`: missing field `off`",
         ]) {
             assert_eq!(told, expected);
         }

@@ -10,6 +10,7 @@ use nave_boards::hub::config::BoardsConfig;
 use nave_boards::node::dialect::connection::{HttpClient, HubClient};
 use nave_boards::node::dialect::export::{Export, ExportError, Patience};
 use nave_boards::node::dialect::tokens::{TokenSource, TokenStore};
+use nave_boards::node::dialect::turns::Turns;
 use nave_boards::node::exporter::Exporter;
 use nave_core::clock::Clock;
 use nave_core::hub::config::HubConfig;
@@ -80,7 +81,8 @@ impl Place {
         let client = HubClient::new(&format!("https://localhost:{by}"), http)?;
         let store = TokenStore::new("/nowhere/auth_tokens.json");
         let tokens = TokenSource::new(client.clone(), None, store, Clock::system());
-        let export = Export::new(client, place.to_json(), Arc::clone(&exporter), tokens, patience);
+        let turns = Turns::new(Arc::clone(&exporter), &place, Clock::system(), "/nowhere/commands".into());
+        let export = Export::new(client, place.to_json(), turns, tokens, patience);
         let (sender, registered) = mpsc::channel(8);
         let stop = CancellationToken::new();
         let stopped = stop.clone();

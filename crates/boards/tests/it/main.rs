@@ -5,6 +5,7 @@
 mod agent;
 mod auth;
 mod client;
+mod commands;
 mod crowds;
 mod door;
 mod exporter;

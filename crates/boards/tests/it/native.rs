@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use nave_boards::api::{Part, TcpInterface};
 use nave_boards::hub::config::BoardsConfig;
 use nave_boards::hub::{Boards, maintenance};
+use nave_boards::node::commands::Commands;
 use nave_boards::node::export::ExportDescription;
 use nave_boards::node::native::{Doors, ExportHappening, Exporter};
 use nave_boards::node::usb::Sysfs;
@@ -70,6 +71,13 @@ pub struct Running {
 }
 
 impl Running {
+    /// Ends it as a process ends that is killed.
+    pub async fn ends(self) {
+        drop(self.stop);
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
     pub async fn says(&self, words: &str) -> anyhow::Result<()> {
         let said = until(words, async || {
             self.said.lock().unwrap().iter().any(|said| said.starts_with(words)).then_some(())
@@ -85,7 +93,7 @@ pub fn place(name: &str, at: std::net::SocketAddr) -> ExportDescription {
         tcp: BTreeMap::from([("talk".to_owned(), tcp)]),
         ..Part::default()
     };
-    ExportDescription { name: name.to_owned(), port: 1, parts: vec![part] }
+    ExportDescription { name: name.to_owned(), port: 1, parts: vec![part], commands: Commands::default() }
 }
 
 /// An exporter beside the process that runs the node.
@@ -102,6 +110,7 @@ pub async fn export(node: &TestNode, places: Vec<ExportDescription>) -> anyhow::
             ExportHappening::Refused { place, problem } => format!("refused {place}: {problem}"),
             ExportHappening::Held { place, lease: Some(lease) } => format!("{place}: {}", lease.holder),
             ExportHappening::Held { place, lease: None } => format!("{place}: free"),
+            ExportHappening::Ran { place, run } => format!("ran {} of {place}: {}", run.occasion.word(), run.ending()),
             ExportHappening::Lost { problem, .. } => format!("lost: {problem}"),
         };
         hears.lock().unwrap().push(words);

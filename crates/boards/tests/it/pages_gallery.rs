@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use nave_boards::api::{
-    FarmPlace, Maintenance, Part, PastReservation, Reservation, TcpInterface, UsbInterface, Waiter,
+    CommandRun, FarmPlace, Maintenance, Occasion, Outcome, Part, PastReservation, PowerCommand, Reservation,
+    RunningCommand, TcpInterface, UsbInterface, Waiter,
 };
 use nave_boards::hub::pages::views::{
     Choice, Counts, Farm, Forms, May, Mine, Mosaic, PlacePage, Queue, ReserveAny, Tab,
@@ -58,6 +59,8 @@ fn place(name: &str) -> FarmPlace {
         maintenance: None,
         reservation: None,
         waiting: 0,
+        running: None,
+        power: Vec::new(),
     }
 }
 
@@ -212,10 +215,37 @@ fn detail(place: FarmPlace, may: May, forms: Forms) -> PlacePage {
             .zip(1..)
             .map(|(reason, at)| past(at, if at == 3 { HOSTILE } else { "Grace" }, reason))
             .collect(),
+        commands: if place.power.is_empty() { vec![] } else { ran() },
         place,
         may,
         forms,
     }
+}
+
+/// Commands of every kind and with every end.
+fn ran() -> Vec<CommandRun> {
+    let ran = |occasion, outcome, status, holder: &str, output: &str| CommandRun {
+        occasion,
+        reservation: None,
+        holder: holder.to_owned(),
+        began: NOW - Duration::minutes(4),
+        ended: NOW - Duration::minutes(3),
+        outcome,
+        status,
+        output: output.to_owned(),
+    };
+    let long = format!("{}\n{}", LONG.repeat(20), "a line of many\n".repeat(200));
+    vec![
+        ran(Occasion::PowerCycle, Outcome::Done, Some(0), "Ada", "relay 3: off\nrelay 3: on\n"),
+        ran(Occasion::Before, Outcome::Failed, Some(3), HOSTILE, "flashing known.img\nno board answers\n"),
+        ran(Occasion::After, Outcome::TimedOut, None, LONG, &long),
+        ran(Occasion::PowerOff, Outcome::Done, Some(0), "Grace", ""),
+        ran(Occasion::Before, Outcome::Done, Some(0), "Grace", "flashing known.img\nverified\n"),
+    ]
+}
+
+fn powered(place: FarmPlace) -> FarmPlace {
+    FarmPlace { power: PowerCommand::ALL.to_vec(), ..place }
 }
 
 fn waiters(count: usize) -> Vec<Waiter> {
@@ -257,7 +287,7 @@ fn refused(body: &[u8], error: &Error) -> Filled {
 }
 
 fn samples() -> Vec<Sample> {
-    let all = May { reserve: true, change: true, close: true };
+    let all = May { reserve: true, change: true, close: true, power: false };
     let taken = Error::Conflict("no place that would do became free: Grace has bench-1".to_owned());
     let time = Error::invalid("time", "\"2 weeks\" is no length of time: write 90m, 2h or 3d");
     let nobody = Error::invalid("to", "there is no person named \"nobody@example.org\"");
@@ -294,6 +324,37 @@ fn samples() -> Vec<Sample> {
                 held(place("bench-1"), "Ada", true),
                 all,
                 Forms { hand_over: refused(b"to=nobody@example.org", &nobody), ..Forms::default() },
+            ),
+        ),
+        Sample::of(
+            "place-power",
+            &detail(
+                powered(held(place("bench-1"), "Ada", true)),
+                May { power: true, ..all },
+                Forms {
+                    power: refused(
+                        b"command=on",
+                        &Error::Conflict(
+                            "bench-1: the command that switches the power on failed with exit status 1: no relay."
+                                .to_owned(),
+                        ),
+                    ),
+                    ..Forms::default()
+                },
+            ),
+        ),
+        Sample::of(
+            "place-running",
+            &detail(
+                FarmPlace {
+                    running: Some(RunningCommand {
+                        occasion: Occasion::Before,
+                        since: NOW - Duration::seconds(40),
+                    }),
+                    ..held(place("bench-1"), "Ada", true)
+                },
+                all,
+                Forms::default(),
             ),
         ),
         Sample::of("place-closed", &detail(three().remove(2), all, Forms::default())),

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use nave_boards::api::PowerCommand;
 use nave_core::hub::config::Period;
 
 #[derive(Debug, Subcommand)]
@@ -42,6 +43,8 @@ pub enum Board {
         /// The place's name
         place: String,
     },
+    /// Switch the power of a place that is reserved for you; of any place, for whoever may manage places
+    Power(Power),
     /// Reserve a place
     Reserve(Reserve),
     /// Return a place; also somebody else's, for whoever may manage places
@@ -88,6 +91,33 @@ pub struct Export {
     /// come is decided by the address
     #[arg(long)]
     pub allow_legacy: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Power {
+    /// What to do; `status` asks how it stands
+    pub command: PowerVerb,
+    /// The reservation's name, or the place's
+    pub place: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PowerVerb {
+    On,
+    Off,
+    Cycle,
+    Status,
+}
+
+impl From<PowerVerb> for PowerCommand {
+    fn from(verb: PowerVerb) -> Self {
+        match verb {
+            PowerVerb::On => Self::On,
+            PowerVerb::Off => Self::Off,
+            PowerVerb::Cycle => Self::Cycle,
+            PowerVerb::Status => Self::Status,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -31,7 +31,7 @@ async fn said(host: &Host, args: &[&str]) -> anyhow::Result<String> {
 
 struct Farm {
     net: Net,
-    _hub: Background,
+    hub: Background,
     _lab: Background,
     exporter: Background,
     _service: Background,
@@ -69,7 +69,7 @@ async fn farm() -> anyhow::Result<Farm> {
     std::fs::create_dir_all(&wishes)?;
     std::fs::write(wishes.join("demo.toml"), IMPORT)?;
     let lab = joined.pop().context("the lab")?;
-    Ok(Farm { net, _hub: hub, _lab: lab, exporter, _service: service })
+    Ok(Farm { net, hub, _lab: lab, exporter, _service: service })
 }
 
 impl Farm {
@@ -187,5 +187,95 @@ async fn a_board_behind_one_nat_is_used_behind_another_on_netns_hosts() -> anyho
             .then_some(())
     })
     .await?;
+    Ok(())
+}
+
+/// What a place's commands write down, and print.
+const COMMANDS: &str = r#"
+[hooks]
+before = "echo before $NAVE_HOLDER >> log; echo flashed for $NAVE_HOLDER; test ! -e broken || { echo no board answers; exit 3; }"
+after = "echo after $NAVE_HOLDER >> log"
+[power]
+on = "echo on > power; echo relay closed"
+off = "echo off > power"
+status = "cat power"
+"#;
+
+#[tokio::test]
+async fn commands_of_a_place_reach_whoever_uses_it_on_netns_hosts() -> anyhow::Result<()> {
+    if !need("netns") {
+        return Ok(());
+    }
+    let mut farm = farm().await?;
+    let (lab, laptop) = (farm.net.lab.home().to_owned(), &farm.net.laptop);
+    let log = || std::fs::read_to_string(lab.join("places/log")).unwrap_or_default();
+    std::fs::write(lab.join("places/bench.toml"), format!("{EXPORT}{COMMANDS}"))?;
+    until("the description is taken over", async || {
+        let places = farm.json(&["board", "search"]).await.ok()?;
+        (places[0]["power"].as_array()?.len() == 4).then_some(())
+    })
+    .await?;
+
+    // What is printed before reaches whoever reserves, and whoever attaches.
+    let reserved = run(&mut nave(laptop, &["board", "reserve", "demo"])).await?;
+    ensure!(reserved.code == 0 && reserved.stdout.trim() == "bench", "{reserved:?}");
+    let told = "nave: bench: the command before a reservation ended with exit status 0:\n  flashed for laptop\n";
+    ensure!(reserved.stderr.contains(told), "{reserved:?}");
+
+    // The power is whoever has the place's, and the operators'.
+    let power = async |host: &Host, what: &str, place: &str| {
+        run(&mut nave(host, &["board", "power", what, place])).await
+    };
+    assert_eq!(power(laptop, "on", "demo").await?.ok()?, "relay closed\n");
+    assert_eq!(power(laptop, "status", "bench").await?.ok()?, "on\n");
+    let stranger = power(&farm.net.lab, "off", "bench").await?;
+    ensure!(stranger.code == 1 && stranger.stderr.contains("node lab may not do that"), "{stranger:?}");
+    power(&farm.net.server, "off", "bench").await?.ok()?;
+    assert_eq!(std::fs::read_to_string(lab.join("places/power"))?, "off\n");
+
+    // The hub is killed and comes back, then the exporter: the reservation goes on, and nothing is run again.
+    farm.exporter.forget();
+    farm.hub.child.kill().await?;
+    farm.exporter.says("the hub does not know of the places now").await?;
+    farm.hub = Background::start(&mut nave(&farm.net.server, &["hub"]))?;
+    farm.exporter.says("bench is reserved for laptop").await?;
+    farm.exporter.child.kill().await?;
+    farm.exporter = start_exporter(&farm.net).await?;
+    farm.exporter.says("bench is reserved for laptop").await?;
+    assert_eq!(log(), "before laptop\n");
+    // It is returned while nobody is there who could put the board in order.
+    farm.exporter.child.kill().await?;
+    until("it is returned", async || {
+        run(&mut nave(laptop, &["board", "return", "demo"])).await.is_ok_and(|ran| ran.code == 0).then_some(())
+    })
+    .await?;
+    farm.exporter = start_exporter(&farm.net).await?;
+    farm.exporter.says("the command after a reservation ended with exit status 0").await?;
+    assert_eq!(log(), "before laptop\nafter laptop\n");
+
+    let attached = Background::start(&mut nave(laptop, &["board", "attach", "demo"]))?;
+    attached.says("  flashed for laptop").await?;
+    attached.says("attached until you press Ctrl-C").await?;
+    kill(Pid::from_raw(i32::try_from(attached.child.id().context("it has ended")?)?), Signal::SIGINT)?;
+    farm.exporter.says("bench is free").await?;
+    until("what follows is run", async || (log().lines().count() == 4).then_some(())).await?;
+
+    // A broken board is out of service, until somebody looks at it.
+    std::fs::write(lab.join("places/broken"), "")?;
+    let refused = run(&mut nave(laptop, &["board", "reserve", "demo"])).await?;
+    let problem = "the command before a reservation failed with exit status 3: no board answers";
+    ensure!(refused.code == 1 && refused.stderr.contains(&format!("bench: {problem}")), "{refused:?}");
+    let shown = said(laptop, &["board", "show", "bench"]).await?;
+    ensure!(shown.contains(&format!("out of service: {problem}")), "{shown}");
+    ensure!(shown.contains("failed with exit status 3, 2 lines (--json has them)"), "{shown}");
+    std::fs::remove_file(lab.join("places/broken"))?;
+    said(&farm.net.server, &["board", "open", "bench"]).await?;
+
+    // A description that is broken by an edit is told of, and what it described goes on.
+    farm.exporter.forget();
+    std::fs::write(lab.join("places/bench.toml"), format!("{EXPORT}[hooks]\nduring = \"true\"\n"))?;
+    farm.exporter.says("`hooks.during`: unknown field `during`").await?;
+    let reserved = run(&mut nave(laptop, &["board", "reserve", "demo"])).await?;
+    ensure!(reserved.code == 0 && reserved.stderr.contains("flashed for laptop"), "{reserved:?}");
     Ok(())
 }

@@ -270,6 +270,53 @@ async fn naves_exporter_and_agent_share_a_board_by_pythons_hub_over_netns() -> a
 }
 
 #[tokio::test]
+async fn commands_are_run_for_pythons_hub_and_agent_too_over_netns() -> anyhow::Result<()> {
+    if !need("netns") || !need("not-my-board") || !need("curl") {
+        return Ok(());
+    }
+    let mut farm = Farm::start(Hub::Python, Agent::Python).await?;
+    farm.stop_exporter().await?;
+    let home = farm.net.server.home().to_owned();
+    let log = || std::fs::read_to_string(home.join("log")).unwrap_or_default();
+    let described = std::fs::read_to_string(home.join("bench.toml"))?;
+    let commands = "[hooks]\nbefore = \"echo before $NAVE_PLACE $NAVE_HOLDER >> log; test ! -e broken || { echo no board; exit 3; }\"\n\
+                    after = \"echo after $NAVE_HOLDER >> log\"\n";
+    std::fs::write(home.join("bench.toml"), format!("{described}{commands}"))?;
+    // Python's exporter takes the same file, and passes over what it does not know.
+    let url = farm.kind.url();
+    let other = Background::start(&mut python(&farm.net.server, &["export", url, "bench.toml"])?)?;
+    other.says("ready").await?;
+    drop(other);
+    until("the place is gone", async || farm.search().await.is_ok_and(|found| found.is_empty()).then_some(()))
+        .await?;
+
+    farm.exporter = start_exporter(&farm.net, farm.kind).await?;
+    farm.day().await?;
+    ensure!(log().starts_with("before bench 198.18.0."), "{}", log());
+    ensure!(log().lines().count() == 1, "{}", log());
+    farm.give_back().await?;
+    until("what follows is run", async || (log().lines().count() == 2).then_some(())).await?;
+    ensure!(log().lines().last().is_some_and(|line| line.starts_with("after 198.18.0.")), "{}", log());
+
+    // Whoever reserves it hears that it is broken, and does not have it.
+    std::fs::write(home.join("broken"), "")?;
+    let refused = farm.board(&["reserve", "demo"]).await?;
+    let words = "the command before a reservation failed with exit status 3: no board";
+    ensure!(refused.code != 0 && refused.stderr.contains(words), "{refused:?}");
+    ensure!(farm.asks_for("127.0.0.1:8080").await? == "403", "somebody is let through to what is broken");
+    until("what follows is run", async || log().trim_end().ends_with(|c: char| c.is_ascii_digit()).then_some(())).await?;
+    std::fs::remove_file(home.join("broken"))?;
+    farm.day().await?;
+
+    // Killed while somebody has it: the hub forgets the reservation, the exporter does not forget what is due.
+    farm.exporter.child.kill().await?;
+    std::fs::remove_file(home.join("log"))?;
+    farm.exporter = start_exporter(&farm.net, farm.kind).await?;
+    until("what is due is run", async || log().starts_with("after ").then_some(())).await?;
+    farm.stop_exporter().await
+}
+
+#[tokio::test]
 async fn an_exporter_that_cannot_start_says_why_in_netns() -> anyhow::Result<()> {
     if !need("netns") {
         return Ok(());

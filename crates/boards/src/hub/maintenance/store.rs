@@ -10,12 +10,16 @@ use sqlx::Row as _;
 use crate::api::Maintenance;
 
 const TABLE: &str = include_str!("../../../migrations/0001_places_closed.sql");
+const RUNS: &str = include_str!("../../../migrations/0002_runs.sql");
 
 /// The fleet's tables.
 pub(in crate::hub) const MIGRATIONS: MigrationSet = MigrationSet {
     name: "boards",
-    tables: &["boards_closed"],
-    migrations: &[Migration { version: 1, name: "places closed", sqlite: TABLE, postgres: TABLE }],
+    tables: &["boards_closed", "boards_runs"],
+    migrations: &[
+        Migration { version: 1, name: "places closed", sqlite: TABLE, postgres: TABLE },
+        Migration { version: 2, name: "runs", sqlite: RUNS, postgres: RUNS },
+    ],
 };
 
 pub(super) async fn all(reader: &mut Reader) -> Result<BTreeMap<String, Maintenance>> {

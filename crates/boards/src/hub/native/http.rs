@@ -11,9 +11,9 @@ use nave_core::hub::http::{Access, Input, Path, Routes, operation};
 use nave_core::hub::op::Op;
 
 use crate::api::{
-    FarmPlace, HandOver, PlaceDetail, Reservation, ReservationChange, ReserveRequest, SetMaintenance, Waiter,
+    CommandRun, FarmPlace, HandOver, PlaceDetail, PowerRequest, Reservation, ReservationChange, ReserveRequest, SetMaintenance, Waiter,
 };
-use crate::hub::{Boards, MANAGE, READ, RESERVE, farm, maintenance, wish};
+use crate::hub::{Boards, MANAGE, READ, RESERVE, commands, farm, maintenance, wish};
 
 type Shared = State<Arc<Hub>>;
 type Fleet = Extension<Boards>;
@@ -27,6 +27,7 @@ pub(super) fn routes(boards: &Boards, routes: Routes) -> Routes {
                 .operation(Access::Action(READ), operation!(show))
                 .operation(Access::Action(MANAGE), operation!(close))
                 .operation(Access::Action(MANAGE), operation!(open))
+                .operation(Access::OwnOr(MANAGE), operation!(power))
         })
         .noun("reservations", "Exclusive use of a place, for a time.", |routes| {
             routes
@@ -54,7 +55,7 @@ async fn list(op: Op, State(hub): Shared, Extension(boards): Fleet) -> Result<Js
 
 /// Shows a place.
 ///
-/// With who had it before.
+/// With who had it before, and which commands its exporter ran for it.
 #[utoipa::path(
     get,
     path = "/nave/v1/places/{place}",
@@ -106,6 +107,31 @@ async fn close(
 async fn open(op: Op, State(hub): Shared, Extension(boards): Fleet, Path(place): Path<String>) -> Done {
     maintenance::open(&op, &hub, &boards, &place).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Switches the power of a place.
+///
+/// For whoever has it, and for whoever may manage places. Its exporter runs the command of the place's description; the
+/// answer comes when that has ended, and says whether it did what it should.
+#[utoipa::path(
+    post,
+    path = "/nave/v1/places/{place}/power",
+    params(("place" = String, Path, description = "Its name.", example = "bench-1")),
+    request_body = PowerRequest,
+    responses(
+        (status = 200, description = "What came of it", body = CommandRun),
+        (status = 404, description = "There is no such place"),
+        (status = 409, description = "It has no power control, or another command runs for it")
+    )
+)]
+async fn power(
+    op: Op,
+    State(hub): Shared,
+    Extension(boards): Fleet,
+    Path(place): Path<String>,
+    Input(request): Input<PowerRequest>,
+) -> Result<Json<CommandRun>> {
+    commands::power(&op, &hub, &boards, &place, request.command).await.map(Json)
 }
 
 /// Lists who has which place.

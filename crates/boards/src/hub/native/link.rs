@@ -10,24 +10,28 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use nave_core::hub::bus::Notice;
 use nave_core::hub::context::Hub;
 use nave_core::hub::edge::{self, Connection};
 use nave_core::hub::error::{Error, Result};
-use nave_core::hub::leases::Lease;
+use nave_core::hub::leases::{EndReason, Held, Lease};
 use nave_core::hub::nodes::{self, link::websocket_answer};
 use nave_core::hub::op::{Actor, Op, Person, Via};
-use nave_core::id::NodeId;
+use nave_core::id::{LeaseId, NodeId};
 use nave_link::pipe::Prefixed;
-use nave_link::rpc::{Handler, Limits, Method as _, Peer, RpcError, code, websocket_config};
+use nave_link::rpc::{CallError, Handler, Limits, Method as _, Peer, RpcError, code, websocket_config};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::hub::gate::Exporter;
-use crate::hub::places::{Description, Place, Reach};
-use crate::hub::{Boards, reserve};
-use crate::link::{HeldLease, PlaceHeld, PlaceOffer, PlaceWithdraw};
+use crate::api::RunningCommand;
+use crate::hub::gate::{Exporter, Refusal};
+use crate::hub::places::{Description, Place, PowerControl, Reach};
+use crate::hub::{Boards, NAME, commands, reserve};
+use crate::link::{
+    CommandBegan, CommandEnded, HeldLease, LONGEST_COMMAND, NOT_READY, PlaceHeld, PlaceOffer, PlaceWithdraw,
+};
 
 /// The most places that one exporter offers.
 const MOST_PLACES: usize = 1_000;
@@ -35,8 +39,12 @@ const MOST_PLACES: usize = 1_000;
 const MOST_PARTS: usize = 100;
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 100;
-/// How long an exporter may take to let a holder in.
+/// How long an exporter may take to let a holder in, apart from the commands that it runs before.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How many commands there are between two reservations at the most.
+const MOST_HOOKS: u64 = 3;
+/// How long a command may take to end whose time is over.
+const MERCY: Duration = Duration::from_secs(5);
 
 /// The links that stand, by node.
 #[derive(Default)]
@@ -137,13 +145,24 @@ impl Link {
             return Err(Error::Conflict(format!("an exporter offers {MOST_PLACES} places at the most")));
         }
         let legacy = offer.legacy_port.and_then(|port| Some((op.source?, u64::from(port))));
+        let power = PowerControl {
+            peer: peer.clone(),
+            commands: offer.power,
+            within: seconds(offer.power_within, 2 * LONGEST_COMMAND) + PATIENCE,
+        };
         let description = Description {
             name: offer.name.clone(),
             parts: offer.parts,
             reach: Reach { node: Some(self.node.clone()), legacy },
+            power: Some(power).filter(|power| !power.commands.is_empty()),
         };
-        let exporter =
-            Remote { peer, hub: Arc::downgrade(&self.hub), node: self.node.0, place: offer.name.clone() };
+        let exporter = Remote {
+            peer,
+            hub: Arc::downgrade(&self.hub),
+            node: self.node.0,
+            place: offer.name.clone(),
+            patience: seconds(offer.hooks_within, MOST_HOOKS * LONGEST_COMMAND) + PATIENCE,
+        };
         let id = self.boards.next_connection();
         let place = reserve::register(&op, &self.hub, &self.boards, id, description, exporter)?;
         let place = place.ok_or_else(|| {
@@ -161,6 +180,21 @@ impl Link {
         let place = self.places().remove(name).ok_or_else(|| Error::not_found("place", name))?;
         tracing::info!(place = name, node = self.node.1, "a place is gone");
         reserve::withdraw(&self.hub.op("boards.withdraw"), &self.hub, &self.boards, &place)
+    }
+
+    /// An exporter does something to one of its places from now on.
+    fn began(&self, began: &CommandBegan) {
+        let Some(place) = self.places().get(&began.place).cloned() else { return };
+        let running = RunningCommand { occasion: began.occasion, since: self.hub.clock.now() };
+        place.gate.set_running(Some((running, seconds(began.within, LONGEST_COMMAND) + MERCY)));
+        self.hub.bus.publish(Notice { topic: NAME, key: began.place.clone() });
+    }
+
+    async fn ended(&self, ended: CommandEnded) -> Result<()> {
+        let place = self.places().get(&ended.place).cloned();
+        let place = place.ok_or_else(|| Error::not_found("place", &ended.place))?;
+        let op = nodes::renewed(&self.op, &self.hub).await?;
+        commands::record(&op, &self.hub, &self.boards, &place, ended.run, ended.closes).await
     }
 
     fn end(&self, peer: &Peer) {
@@ -200,6 +234,7 @@ fn check(offer: &PlaceOffer) -> Result<()> {
         }
         Ok(())
     };
+    many("power", offer.power.len())?;
     many("parts", offer.parts.len())?;
     for (at, part) in offer.parts.iter().enumerate() {
         many(&format!("parts[{at}]"), part.compatible.len().max(part.usb.len()).max(part.tcp.len()))?;
@@ -231,6 +266,7 @@ impl Handler for Answers {
             let done = match method.as_str() {
                 PlaceOffer::NAME => link.offer(read(&params)?).await,
                 PlaceWithdraw::NAME => link.withdraw(&read::<PlaceWithdraw>(&params)?.name),
+                CommandEnded::NAME => link.ended(read(&params)?).await,
                 _ => return Err(RpcError::unknown_method(&method)),
             };
             done.map_err(|error| RpcError::refused(error.code(), error.message()))?;
@@ -240,8 +276,12 @@ impl Handler for Answers {
         .boxed()
     }
 
-    fn notice(&self, method: &str, _: &RawValue) {
-        tracing::debug!(method, "an exporter sent a notice that is not understood");
+    fn notice(&self, method: &str, params: &RawValue) {
+        match (method, self.0.upgrade(), read(params)) {
+            (CommandBegan::NAME, Some(link), Ok(began)) => link.began(&began),
+            (CommandBegan::NAME, None, _) => {}
+            _ => tracing::debug!(method, "an exporter sent a notice that is not understood"),
+        }
     }
 }
 
@@ -256,12 +296,20 @@ struct Remote {
     hub: Weak<Hub>,
     node: NodeId,
     place: String,
+    /// How long it may take.
+    patience: Duration,
 }
 
 impl Exporter for Remote {
-    fn allow(&self, held: Option<Lease>) -> BoxFuture<'static, std::result::Result<(), String>> {
-        let (peer, hub, node) = (self.peer.clone(), self.hub.clone(), self.node);
-        let held = PlaceHeld { place: self.place.clone(), lease: held.map(told) };
+    fn allow(&self, held: Option<Held>) -> BoxFuture<'static, std::result::Result<(), Refusal>> {
+        let (peer, hub, node, patience) = (self.peer.clone(), self.hub.clone(), self.node, self.patience);
+        let lease = held.as_ref().map(|held| held.lease.id);
+        let (away, here) = held.into_iter().partition::<Vec<_>, _>(Held::is_left_behind);
+        let held = PlaceHeld {
+            place: self.place.clone(),
+            lease: here.into_iter().next().map(|held| told(held.lease)),
+            standing: away.first().map(|held| held.lease.id.to_string()),
+        };
         async move {
             // Whoever had it has it no longer: its streams end whether or not the exporter answers.
             if let Some(hub) = hub.upgrade()
@@ -269,7 +317,19 @@ impl Exporter for Remote {
             {
                 tracing::warn!(%error, "streams to a place cannot be looked at again");
             }
-            peer.call(&held, PATIENCE).await.map_err(|error| error.to_string())
+            match peer.call(&held, patience).await {
+                Ok(()) => Ok(()),
+                Err(CallError::Refused(error)) if error.reason.as_deref() == Some(NOT_READY) => {
+                    // Whoever waits for it hears why; whoever does not, has no place that cannot be used.
+                    if let (Some(hub), Some(lease)) = (hub.upgrade(), lease)
+                        && let Err(error) = end_unready(&hub, lease).await
+                    {
+                        tracing::warn!(%error, "the lease on a place that is not ready is not ended yet");
+                    }
+                    Err(Refusal::NotReady(error.message))
+                }
+                Err(error) => Err(Refusal::Other(error.to_string())),
+            }
         }
         .boxed()
     }
@@ -279,13 +339,22 @@ impl Exporter for Remote {
     }
 }
 
-fn told(lease: Lease) -> HeldLease {
+async fn end_unready(hub: &Arc<Hub>, lease: LeaseId) -> Result<()> {
+    Boards::pool(hub)?.end_because(&hub.op("boards.not_ready"), hub, lease, EndReason::NotReady).await
+}
+
+fn seconds(seconds: u64, most: u64) -> Duration {
+    Duration::from_secs(seconds.min(most))
+}
+
+pub(in crate::hub) fn told(lease: Lease) -> HeldLease {
     // Others come by streams, wherever they are.
     let is_legacy = lease.holder.kind == "client";
     HeldLease {
         id: lease.id.to_string(),
         epoch: lease.epoch,
         holder: lease.holder.name,
+        name: lease.label,
         addresses: lease.address.filter(|_| is_legacy).into_iter().collect(),
         until: lease.expires_at,
     }

@@ -1,4 +1,4 @@
-//! `/boards/places/{place}`: one place, reserving it, taking it out of service.
+//! `/boards/places/{place}`: one place, reserving it, switching its power, taking it out of service.
 
 use axum::extract::Path;
 use nave_core::api::Stream;
@@ -13,14 +13,15 @@ use nave_web::{Answer, Shared, done, may, refuse, shell, show};
 
 use super::views::{Forms, May, PlacePage, is_mine, path_of};
 use super::{Fleet, beside, seconds};
-use crate::api::{FarmPlace, ReserveRequest, SetMaintenance};
-use crate::hub::{MANAGE, READ, RESERVE, farm, maintenance, wish};
+use crate::api::{FarmPlace, Occasion, PowerCommand, ReserveRequest, SetMaintenance};
+use crate::hub::{MANAGE, READ, RESERVE, commands, farm, maintenance, wish};
 use crate::link;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .get("/boards/places/{place}", Access::Page(READ), detail)
         .post("/boards/places/{place}/reserve", Access::Page(RESERVE), reserve)
+        .post("/boards/places/{place}/power", Access::Page(RESERVE), power)
         .post("/boards/places/{place}/close", Access::Page(MANAGE), close)
         .post("/boards/places/{place}/open", Access::Page(MANAGE), open)
 }
@@ -48,6 +49,8 @@ pub(super) async fn view_of(
         change: detail.place.reservation.is_some()
             && (may(op, MANAGE) || (is_mine(&detail.place) && may(op, RESERVE))),
         close: may(op, MANAGE),
+        power: !detail.place.power.is_empty()
+            && (may(op, MANAGE) || (is_mine(&detail.place) && may(op, RESERVE))),
     };
     Ok(PlacePage {
         shell: shell(visitor, hub, name, "/boards").await?,
@@ -55,6 +58,7 @@ pub(super) async fn view_of(
         streams: streams.into_iter().filter(|stream| leads_to(stream, &detail.place)).collect(),
         place: detail.place,
         past: detail.past,
+        commands: detail.commands,
         may,
         forms,
     })
@@ -87,6 +91,41 @@ async fn reserve(
         Err(error) => {
             let error = beside(error, "time");
             let forms = Forms { reserve: Filled::refused(&fields, &error), ..Forms::default() };
+            again(&visitor, &hub, &boards, &name, forms, &error).await
+        }
+    }
+}
+
+async fn power(
+    visitor: Visitor,
+    hub: Shared,
+    boards: Fleet,
+    Path(name): Path<String>,
+    Form(fields): Form,
+) -> Answer {
+    let switched = async {
+        let word = fields.one("command")?;
+        let command = PowerCommand::ALL.into_iter().find(|command| command.word() == word);
+        let command = command.ok_or_else(|| Error::invalid("command", "must be on, off, cycle or status"))?;
+        let run = commands::power(&visitor.op, &hub, &boards, &name, command).await?;
+        match run.problem() {
+            Some(problem) => Err(Error::Conflict(format!("{name}: {problem}."))),
+            None => Ok(run),
+        }
+    };
+    match switched.await {
+        Ok(run) => {
+            let said = run.output.lines().next().unwrap_or_default();
+            let done_so = match run.occasion {
+                Occasion::PowerOn => format!("The power of {name} is on."),
+                Occasion::PowerOff => format!("The power of {name} is off."),
+                Occasion::PowerStatus => format!("{name} says: {said}"),
+                _ => format!("The power of {name} was off, and is on."),
+            };
+            Ok(done(&path_of(&name), &done_so))
+        }
+        Err(error) => {
+            let forms = Forms { power: Filled::refused(&fields, &error), ..Forms::default() };
             again(&visitor, &hub, &boards, &name, forms, &error).await
         }
     }

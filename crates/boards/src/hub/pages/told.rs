@@ -18,6 +18,10 @@ pub(super) fn tell(event: &Event) -> Option<Told> {
     let (tone, who, did, rest) = match event.action.as_str() {
         "place.closed" => (Tone::Warn, None, "marked", format!("as out of service: {}", text("reason"))),
         "place.opened" => (Tone::Good, None, "put", "into service again".to_owned()),
+        "place.power" => match text("command") {
+            "cycle" => (Tone::Plain, None, "switched", "off and on again".to_owned()),
+            command => (Tone::Plain, None, "switched", command.to_owned()),
+        },
         "lease.granted" => (Tone::Good, None, "reserved", String::new()),
         "lease.extended" => {
             let rest = until().map_or("without an end".to_owned(), |until| format!("until {until}"));
@@ -36,6 +40,9 @@ pub(super) fn tell(event: &Event) -> Option<Told> {
             "holder_gone" => (Tone::Warn, holder(), "no longer has", "since the connection ended".to_owned()),
             "resource_gone" => (Tone::Warn, holder(), "no longer has", "since it went away".to_owned()),
             "not_taken" => (Tone::Plain, holder(), "did not wait for", "any longer".to_owned()),
+            "not_ready" => {
+                (Tone::Bad, holder(), "did not get", "since it could not be made ready".to_owned())
+            }
             _ => return None,
         },
         _ => return None,
@@ -52,6 +59,7 @@ pub(super) fn ending(reason: &str) -> (Tone, &'static str) {
         "holder_gone" => (Tone::Warn, "lost the connection"),
         "resource_gone" => (Tone::Warn, "lost it when it went away"),
         "not_taken" => (Tone::Plain, "was gone when it was free"),
+        "not_ready" => (Tone::Bad, "lost it, since it could not be made ready"),
         _ => (Tone::Plain, "ended it"),
     }
 }
@@ -98,6 +106,11 @@ mod tests {
         );
         assert_eq!(ended("returned"), format!("Ada returned {place}"));
         assert_eq!(ended("revoked"), format!("Ada took away {place} from Grace"));
+        assert_eq!(
+            ended("not_ready"),
+            format!("Grace did not get {place} since it could not be made ready")
+        );
+        assert_eq!(said("place.power", json!({ "command": "off" })), format!("Ada switched {place} off"));
         assert_eq!(ended("expired"), format!("Grace no longer has {place} since the time was over"));
         assert_eq!(
             said("place.closed", json!({ "reason": "smoke" })),

@@ -1,5 +1,6 @@
 //! What the pages show: plain values, and the templates that lay them out.
 
+mod command;
 mod mosaic;
 mod pages;
 

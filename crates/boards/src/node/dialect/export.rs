@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{ConnectionError, HubClient};
 use super::tokens::TokenSource;
-use crate::node::exporter::Exporter;
+use super::turns::Turns;
 use crate::not_my_board::channel::{CallError, Channel, Methods, Outcome};
 use crate::not_my_board::message::{Failure, Params};
 use crate::not_my_board::python::arguments;
@@ -96,7 +96,7 @@ pub struct Export {
 
 /// What an exporter answers to the hub.
 struct Answers {
-    exporter: Arc<Exporter>,
+    turns: Turns,
     tokens: TokenSource,
     /// Whether the hub said on this connection whom to let through.
     told: AtomicBool,
@@ -114,11 +114,11 @@ impl Export {
     pub fn new(
         hub: HubClient,
         place: Value,
-        exporter: Arc<Exporter>,
+        turns: Turns,
         tokens: TokenSource,
         patience: Patience,
     ) -> Self {
-        let answers = Arc::new(Answers { exporter, tokens, told: AtomicBool::new(false) });
+        let answers = Arc::new(Answers { turns, tokens, told: AtomicBool::new(false) });
         Self { hub, place, patience, answers }
     }
 
@@ -136,6 +136,11 @@ impl Export {
             .with_factor(2.0)
             .with_jitter()
             .without_max_times();
+        // Commands that run meanwhile end with it.
+        let _live = self.answers.turns.live();
+        if stop.run_until_cancelled(self.answers.turns.begin()).await.is_none() {
+            return Ok(());
+        }
         let mut delays = schedule.build();
         let mut closing = Closing::default();
         let mut was_registered = false;
@@ -209,7 +214,8 @@ impl Export {
                 () = closing.came() => {
                     *closing = Closing::default();
                     if !self.answers.told.load(Ordering::Relaxed) {
-                        self.answers.exporter.gate().allow([]).ended().await;
+                        // To nobody, there is nothing that could fail.
+                        let _ = self.answers.turns.allow(Vec::new()).await;
                     }
                 }
             }
@@ -273,16 +279,14 @@ impl Methods for Arc<Answers> {
 }
 
 impl Answers {
-    /// Lets these addresses through and no others; answers when what others had open has ended.
+    /// Lets these addresses through and no others; answers when what others had open has ended, and the place is ready.
     async fn set_allowed_ips(&self, params: Params) -> Result<Outcome, Failure> {
         let [addresses] = arguments("Exporter.set_allowed_ips", ["ips"], params)?;
         let addresses = addresses.as_array().map(|list| list.iter().map(address).collect());
         let addresses: Vec<IpAddr> =
             addresses.unwrap_or_else(|| Err(Failure::raised("the addresses must be a list of texts")))?;
-        // Before anything is waited for: lists take effect in the order in which they come.
-        let leaving = self.exporter.gate().allow(addresses);
         self.told.store(true, Ordering::Relaxed);
-        leaving.ended().await;
+        self.turns.allow(addresses).await.map_err(|problem| Failure::raised(problem.to_string()))?;
         Ok(Value::Null.into())
     }
 }

@@ -6,3 +6,4 @@ pub mod export;
 pub mod farm;
 pub mod login;
 pub mod tokens;
+pub mod turns;

@@ -67,6 +67,13 @@ impl Gate {
         Leaving(leaving)
     }
 
+    /// Whether these are let through, and nobody else.
+    pub fn lets_only(&self, addresses: &[IpAddr]) -> bool {
+        let addresses: HashSet<IpAddr> = addresses.iter().map(IpAddr::to_canonical).collect();
+        let guests = self.guests();
+        guests.len() == addresses.len() && guests.keys().all(|guest| addresses.contains(guest))
+    }
+
     /// Lets a connection through, or not.
     pub(super) fn enter(&self, address: IpAddr) -> Option<Entry> {
         let guests = self.guests();

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::link::{self, PlaceOffer};
+use crate::node::commands::Commands;
 use crate::node::export::ExportDescription;
 use crate::node::exporter::{Exporter as Legacy, ExporterError};
 use crate::node::usb::{self, Device, Sysfs, UsbError};
@@ -167,7 +168,15 @@ impl Door {
                 Devices::Legacy(legacy) => Some(legacy.address().port()),
                 Devices::Own(_) => None,
             },
+            hooks_within: self.commands().hooks_within().as_secs(),
+            power: self.commands().power_commands(),
+            power_within: self.commands().power_within().as_secs(),
         }
+    }
+
+    /// What is run for the place.
+    pub fn commands(&self) -> &Commands {
+        &self.description.commands
     }
 
     /// What the holder of the place may open.

@@ -1,4 +1,5 @@
-//! Keeps the places of this machine in the farm of its hub: offers them, learns who has them, and lets nobody else in.
+//! Keeps the places of this machine in the farm of its hub: offers them, and lets nobody in but who has them. What is run
+//! before that is in `turns`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,11 +11,17 @@ use futures::future::BoxFuture;
 use nave_core::node::{Attached, RunError};
 use nave_link::dial;
 use nave_link::rpc::{CallError, Handler, Limits, Method as _, Peer, RpcError, code};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
 
 use super::doors::Doors;
 use super::leases::Leases;
-use crate::link::{HeldLease, PATH, PlaceHeld, PlaceOffer, PlaceWithdraw};
+use super::reports::Reports;
+use crate::api::CommandRun;
+use crate::link::{HeldLease, PATH, PlaceHeld, PlaceOffer, PlacePower, PlaceWithdraw};
+use crate::node::commands::Hooks;
 
 /// How the link is watched.
 const LIMITS: Limits =
@@ -43,6 +50,13 @@ pub enum ExportHappening {
         /// Who has it.
         lease: Option<HeldLease>,
     },
+    /// A command was run for a place.
+    Ran {
+        /// The place.
+        place: String,
+        /// The command.
+        run: CommandRun,
+    },
     /// The hub is away; another attempt follows.
     Lost {
         /// Why.
@@ -55,11 +69,17 @@ pub enum ExportHappening {
 /// The places of this machine, offered to its hub.
 pub struct Exporter {
     attached: Attached,
-    doors: Arc<Doors>,
+    pub(super) doors: Arc<Doors>,
     leases: Mutex<Leases>,
     /// One change at a time reaches the node.
     lending: tokio::sync::Mutex<()>,
-    happen: Box<dyn Fn(ExportHappening) + Send + Sync>,
+    pub(super) hooks: Hooks,
+    pub(super) reports: Reports,
+    /// The number of what was told last of each place.
+    pub(super) turns: Mutex<BTreeMap<String, u64>>,
+    /// Cancelled when this does not run any more.
+    pub(super) ended: CancellationToken,
+    pub(super) happen: Box<dyn Fn(ExportHappening) + Send + Sync>,
 }
 
 impl Exporter {
@@ -69,11 +89,17 @@ impl Exporter {
         doors: Arc<Doors>,
         happen: impl Fn(ExportHappening) + Send + Sync + 'static,
     ) -> Arc<Self> {
+        // Beside the node's key: what was run for whom belongs to this machine as a member of this hub.
+        let hooks = Hooks::new(doors.clock.clone(), doors.folder.join("commands"));
         Arc::new(Self {
             attached,
             doors,
             leases: Mutex::default(),
             lending: tokio::sync::Mutex::default(),
+            hooks,
+            reports: Reports::default(),
+            turns: Mutex::default(),
+            ended: CancellationToken::new(),
             happen: Box::new(happen),
         })
     }
@@ -84,6 +110,8 @@ impl Exporter {
     ///
     /// What trying again would not help against.
     pub async fn run(self: &Arc<Self>) -> Result<(), RunError> {
+        // Commands that run meanwhile end with it.
+        let _ended = self.ended.clone().drop_guard();
         tokio::select! {
             ended = self.keep_lent() => ended,
             ended = self.keep_offered() => ended,
@@ -112,7 +140,9 @@ impl Exporter {
                 Ok(socket) => {
                     let peer = Peer::start(socket, Arc::new(Answers(Arc::clone(self))), LIMITS);
                     delays = schedule.build();
+                    self.reports.go_to(Some(peer.clone()));
                     let why = self.offer_all(&peer).await;
+                    self.reports.go_to(None);
                     lost = tokio::time::Instant::now();
                     why
                 }
@@ -156,7 +186,10 @@ impl Exporter {
                 }
                 let place = offer.name.clone();
                 match peer.call(&offer, PATIENCE).await {
-                    Ok(()) => (self.happen)(ExportHappening::Offered(place.clone())),
+                    Ok(()) => {
+                        (self.happen)(ExportHappening::Offered(place.clone()));
+                        self.reports.again(&place).await;
+                    }
                     Err(CallError::Closed(why)) => return why.to_string(),
                     Err(error) => {
                         let problem = error.to_string();
@@ -165,6 +198,8 @@ impl Exporter {
                 }
                 offered.insert(place, offer);
             }
+            // What ended while the hub was away.
+            self.reports.send().await;
             tokio::select! {
                 // The sender lives as long as the doors.
                 _ = doors.changed() => {}
@@ -173,7 +208,7 @@ impl Exporter {
         }
     }
 
-    fn leases(&self) -> MutexGuard<'_, Leases> {
+    pub(super) fn leases(&self) -> MutexGuard<'_, Leases> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -184,19 +219,19 @@ impl Exporter {
         self.attached.lend(&open).await
     }
 
-    async fn hold(&self, held: PlaceHeld) -> Result<(), RpcError> {
-        let passed_on = self.leases().hold(&held.place, held.lease.clone());
+    /// Lets a holder in and nobody else, or nobody at all; done when others are out.
+    pub(super) async fn let_in(&self, place: &str, lease: Option<HeldLease>) -> Result<(), RpcError> {
+        let passed_on = self.leases().hold(place, lease.clone());
         let passed_on = passed_on.map_err(|stale| RpcError::refused("stale", stale.to_string()))?;
         let failed = |error: RunError| RpcError::new(code::INTERNAL, error.to_string());
         if passed_on {
             // The streams of whoever had it end by this.
-            self.lend(Some(&held.place)).await.map_err(failed)?;
+            self.lend(Some(place)).await.map_err(failed)?;
         }
         self.lend(None).await.map_err(failed)?;
-        if let Some(door) = self.doors.find(&held.place) {
-            door.let_in(held.lease.as_ref().map_or(&[], |lease| &lease.addresses)).await;
+        if let Some(door) = self.doors.find(place) {
+            door.let_in(lease.as_ref().map_or(&[], |lease| &lease.addresses)).await;
         }
-        (self.happen)(ExportHappening::Held { place: held.place, lease: held.lease });
         Ok(())
     }
 }
@@ -212,14 +247,11 @@ impl Handler for Answers {
     ) -> BoxFuture<'static, Result<Box<RawValue>, RpcError>> {
         let exporter = Arc::clone(&self.0);
         async move {
-            if method != PlaceHeld::NAME {
-                return Err(RpcError::unknown_method(&method));
+            match method.as_str() {
+                PlaceHeld::NAME => write(&exporter.hold(read(&params)?).await?),
+                PlacePower::NAME => write(&exporter.power(read(&params)?).await?),
+                _ => Err(RpcError::unknown_method(&method)),
             }
-            let held = serde_json::from_str(params.get())
-                .map_err(|error| RpcError::new(code::INVALID_PARAMS, error.to_string()))?;
-            exporter.hold(held).await?;
-            serde_json::value::to_raw_value(&())
-                .map_err(|error| RpcError::new(code::INTERNAL, error.to_string()))
         }
         .boxed()
     }
@@ -227,4 +259,12 @@ impl Handler for Answers {
     fn notice(&self, method: &str, _: &RawValue) {
         tracing::debug!(method, "the hub sent a notice that is not understood");
     }
+}
+
+fn read<T: DeserializeOwned>(params: &RawValue) -> Result<T, RpcError> {
+    serde_json::from_str(params.get()).map_err(|error| RpcError::new(code::INVALID_PARAMS, error.to_string()))
+}
+
+fn write(answer: &impl Serialize) -> Result<Box<RawValue>, RpcError> {
+    serde_json::value::to_raw_value(answer).map_err(|error| RpcError::new(code::INTERNAL, error.to_string()))
 }

@@ -35,12 +35,21 @@ impl Leases {
         }
     }
 
+    /// Whether a lease comes from the newest hub.
+    pub(super) fn believes(&self, lease: &HeldLease) -> Result<(), Stale> {
+        if lease.epoch < self.epoch { Err(Stale(lease.epoch, self.epoch)) } else { Ok(()) }
+    }
+
+    /// Whether a place is this lease's.
+    pub(super) fn has(&self, place: &str, lease: &HeldLease) -> bool {
+        let held = self.places.get(place).and_then(|offered| offered.lease.as_ref());
+        held.is_some_and(|held| held.id == lease.id)
+    }
+
     /// Takes over who has a place; whether somebody else had it until now, whose streams must end.
     pub(super) fn hold(&mut self, place: &str, lease: Option<HeldLease>) -> Result<bool, Stale> {
         if let Some(lease) = &lease {
-            if lease.epoch < self.epoch {
-                return Err(Stale(lease.epoch, self.epoch));
-            }
+            self.believes(lease)?;
             self.epoch = lease.epoch;
         }
         let Some(offered) = self.places.get_mut(place) else { return Ok(false) };
@@ -75,7 +84,14 @@ mod tests {
     use super::*;
 
     fn lease(id: &str, epoch: i64) -> HeldLease {
-        HeldLease { id: id.to_owned(), epoch, holder: "ann".to_owned(), addresses: Vec::new(), until: None }
+        HeldLease {
+            id: id.to_owned(),
+            epoch,
+            holder: "ann".to_owned(),
+            name: String::new(),
+            addresses: Vec::new(),
+            until: None,
+        }
     }
 
     fn leases() -> Leases {

@@ -6,6 +6,8 @@ mod doors;
 mod export;
 mod farm;
 mod leases;
+mod reports;
+mod turns;
 
 pub use self::doors::{Door, Doors};
 pub use self::export::{ExportHappening, Exporter};

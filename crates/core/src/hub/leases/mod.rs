@@ -201,6 +201,8 @@ pub enum EndReason {
     ResourceGone,
     /// Whoever asked for it was gone when it was granted.
     NotTaken,
+    /// It could not be made ready for its holder.
+    NotReady,
 }
 
 impl EndReason {
@@ -213,6 +215,7 @@ impl EndReason {
             Self::HolderGone => "holder_gone",
             Self::ResourceGone => "resource_gone",
             Self::NotTaken => "not_taken",
+            Self::NotReady => "not_ready",
         }
     }
 }

@@ -125,6 +125,18 @@ impl Pool {
         write::end(op, hub, self, id, reason).await
     }
 
+    /// Ends a lease for a reason that the fleet knows; one that has ended stays as it is.
+    pub async fn end_because(
+        self: &Arc<Self>,
+        op: &Op,
+        hub: &Arc<Hub>,
+        id: LeaseId,
+        reason: EndReason,
+    ) -> Result<()> {
+        access::require(op, self.kind.manage)?;
+        write::end(op, hub, self, id, reason).await.map(drop)
+    }
+
     /// Says until when a lease is held at the most; `None` takes the limit away. `None` when it has ended.
     pub async fn extend(
         self: &Arc<Self>,

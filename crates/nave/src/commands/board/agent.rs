@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Ended, node, not_my_board};
-use super::Context;
+use super::{Context, ran};
 use crate::cli::board::{Attach, Detach};
 use crate::logging;
 
@@ -129,6 +129,8 @@ async fn wanted(context: &Context<'_>, args: &Attach) -> anyhow::Result<Wanted> 
 
 pub async fn attach(context: &Context<'_>, args: Attach) -> anyhow::Result<()> {
     logging::start("warn");
+    // What was reserved before was made ready before.
+    let before = ran::Before::look(context).await;
     // A command has its own agent: what it attaches goes when it ends.
     if args.command.is_empty()
         && let Some(mut agent) = running(context).await?
@@ -142,6 +144,7 @@ pub async fn attach(context: &Context<'_>, args: Attach) -> anyhow::Result<()> {
             }
             agent.attach(&found.name).await?;
         }
+        before.tell_new(context).await;
         return show(context, &agent.status().await?);
     }
     let found = wanted(context, &args).await?;
@@ -155,6 +158,7 @@ pub async fn attach(context: &Context<'_>, args: Attach) -> anyhow::Result<()> {
     })?;
     let attaching = async {
         agent.reserve(&found.name, &found.text, found.place.as_deref()).await?;
+        before.tell_new(context).await;
         let attached = agent.attach(&found.name).await;
         if attached.is_err() {
             // Whoever could not use it does not keep it.

@@ -75,6 +75,12 @@ fn say(printer: Printer, happening: &ExportHappening) {
             printer.data(format!("{place} is reserved for {}{until}", lease.holder));
         }
         ExportHappening::Held { place, lease: None } => printer.data(format!("{place} is free")),
+        ExportHappening::Ran { place, run } => {
+            printer.talk(format!("nave: {place}: {} {}", run.occasion.words(), run.ending()));
+            for line in run.output.lines() {
+                printer.talk(format!("  {line}"));
+            }
+        }
         ExportHappening::Lost { problem, retry_in } => printer.talk(format!(
             "nave: the hub does not know of the places now ({problem}); trying again in {} s",
             retry_in.as_secs().max(1)

@@ -2,6 +2,7 @@
 
 mod agent;
 mod export;
+mod ran;
 mod reserve;
 mod whole;
 
@@ -41,6 +42,7 @@ pub async fn run(context: &Context<'_>, command: Board) -> anyhow::Result<()> {
         }
         Board::Who => who(context).await,
         Board::Show { place } => show(context, &place).await,
+        Board::Power(args) => ran::power(context, args).await,
         Board::Reserve(args) => reserve::run(context, args).await,
         Board::Return { names } => {
             let hub = context.hub().await?;
@@ -132,6 +134,10 @@ fn state(place: &FarmPlace) -> String {
         let until = held.until.map(|until| format!(" until {}", moment(until))).unwrap_or_default();
         format!("{}{until}", held.holder)
     });
+    if let (Some(running), None) = (&place.running, &place.maintenance) {
+        let then = held.map(|held| format!("; then {held}")).unwrap_or_default();
+        return format!("{} is running{then}", running.occasion.words());
+    }
     match (&place.maintenance, held, place.here) {
         (Some(closed), None, _) => format!("out of service: {}", closed.reason),
         (Some(_), Some(held), _) => format!("{held}, then out of service"),
@@ -210,6 +216,13 @@ async fn show(context: &Context<'_>, place: &str) -> anyhow::Result<()> {
         for (name, tcp) in &part.tcp {
             line("", &format!("tcp {name}: {}:{}", tcp.host, tcp.port));
         }
+    }
+    if !place.power.is_empty() {
+        let commands: Vec<&str> = place.power.iter().map(|command| command.word()).collect();
+        line("power", &commands.join(", "));
+    }
+    for run in ran::lines(&detail) {
+        line("command", &run);
     }
     for past in &detail.past {
         line(

@@ -44,6 +44,7 @@ pub async fn run(context: &Context<'_>, args: Reserve) -> anyhow::Result<()> {
     request.wait = args.timeout.0.as_secs();
     let hub = context.hub().await?;
     let reserved = reserve(context, &hub, &request).await?;
+    super::ran::tell_before(context, &hub, &reserved).await?;
     super::tell(context, &reserved)?;
     if !context.printer.is_json() {
         context.printer.data(&reserved.place);
@@ -70,7 +71,13 @@ async fn reserve(
         }
         let queue: Vec<Waiter> = hub.get("/nave/v1/reservations/queue").await.unwrap_or_default();
         // Of several waits of one person, the last is this one.
-        let Some(own) = queue.iter().rfind(|waiter| waiter.mine) else { continue };
+        let Some(own) = queue.iter().rfind(|waiter| waiter.mine) else {
+            if let Some(words) = super::ran::made_ready(hub).await.filter(|words| *words != told) {
+                context.printer.talk(&words);
+                told = words;
+            }
+            continue;
+        };
         let expected =
             own.expected.map(|at| format!(", expected {}", super::in_words(at, Clock::system().now())));
         let words = format!(

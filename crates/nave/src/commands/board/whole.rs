@@ -73,6 +73,8 @@ mod tests {
             maintenance: None,
             reservation: None,
             waiting: 0,
+            running: None,
+            power: Vec::new(),
         };
         let description = ImportDescription::parse(&description(&place)).unwrap();
         let ports: Vec<u64> =

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nave_boards::node::dialect::export::{Export as Exporting, Patience};
 use nave_boards::node::dialect::tokens::TokenSource;
+use nave_boards::node::dialect::turns::Turns;
 use nave_boards::node::export::ExportDescription;
 use nave_boards::node::exporter::Exporter;
 use nave_boards::node::usb::Sysfs;
@@ -34,8 +35,10 @@ pub async fn run(context: &Context<'_>, args: Export) -> anyhow::Result<()> {
     }
     let exporter = Arc::new(Exporter::open(&description, &Sysfs::system(), clock).await?);
     let said = AtomicBool::new(false);
-    let export =
-        Exporting::new(hub, description.to_json(), Arc::clone(&exporter), tokens, Patience::default());
+    // Beside the nodes of this machine, not in one: this exporter is none.
+    let folder = context.data.join("not-my-board").join("commands");
+    let turns = Turns::new(Arc::clone(&exporter), &description, Clock::system(), folder);
+    let export = Exporting::new(hub, description.to_json(), turns, tokens, Patience::default());
     let exported = export.run(stop, |_| {
         if !said.swap(true, Ordering::Relaxed) {
             printer.data("ready");

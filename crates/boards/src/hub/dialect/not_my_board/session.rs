@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use nave_core::hub::access::{self, Action};
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::Error;
-use nave_core::hub::leases::{Held, Lease, Seat};
+use nave_core::hub::leases::{Held, Seat};
 use nave_core::hub::op::{Actor, Client, Op};
 use nave_core::id::{LeaseId, RequestId};
 use serde_json::json;
@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use super::auth::Identity;
 use super::description::Description;
 use super::logins::Logins;
-use crate::hub::gate::Exporter;
+use crate::hub::gate::{Exporter, Refusal};
 use crate::hub::places::{self, Place, Reach};
 use crate::hub::reserve::{self, Reserved, Terms};
 use crate::hub::{Boards, READ, REGISTER, RESERVE};
@@ -233,6 +233,7 @@ impl Session {
             name: description.name,
             parts: description.parts,
             reach: Reach { node: None, legacy: Some((self.address, description.port)) },
+            power: None,
         };
         let exporter = Remote(channel);
         let place = reserve::register(&op, &self.hub, &self.boards, self.id, description, exporter);
@@ -246,7 +247,13 @@ impl Session {
 
     pub(super) async fn reserve(&self, candidates: &[u64]) -> Result<Reserved, Failure> {
         let op = self.op();
-        let terms = Terms { seat: Some(self.seat()), label: String::new(), expires_in: None, waits: true };
+        let terms = Terms {
+            seat: Some(self.seat()),
+            label: String::new(),
+            expires_in: None,
+            waits: true,
+            until: None,
+        };
         let mut places = self.boards.places().asked_for(candidates.iter().copied());
         // What only streams lead to is not for agents that speak this protocol.
         places.retain(|place| place.reach.legacy.is_some());
@@ -312,13 +319,13 @@ fn failed(error: &Error) -> Failure {
 struct Remote(Channel);
 
 impl Exporter for Remote {
-    fn allow(&self, held: Option<Lease>) -> BoxFuture<'static, Result<(), String>> {
+    fn allow(&self, held: Option<Held>) -> BoxFuture<'static, Result<(), Refusal>> {
         let channel = self.0.clone();
-        let address = held.and_then(|lease| lease.address);
+        let address = held.filter(|held| !held.is_left_behind()).and_then(|held| held.lease.address);
         let addresses: Vec<String> = address.iter().map(IpAddr::to_string).collect();
         async move {
             let called = channel.call("set_allowed_ips", json!([addresses])).await;
-            called.map(drop).map_err(|error| error.to_string())
+            called.map(drop).map_err(|error| Refusal::Other(error.to_string()))
         }
         .boxed()
     }

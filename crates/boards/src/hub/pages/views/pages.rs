@@ -8,8 +8,9 @@ use nave_web::views::listing::{Heading, Listing, Pager};
 use nave_web::words;
 
 use super::super::told;
+use super::command;
 use super::{Choice, Counts, Mosaic, State, Tab, attach, path_of, tagged, tags, wait_for};
-use crate::api::{FarmPlace, PastReservation, Reservation, Waiter};
+use crate::api::{CommandRun, FarmPlace, PastReservation, Reservation, Waiter};
 
 /// How many places of a wish are named in the queue.
 const NAMED: usize = 3;
@@ -73,6 +74,8 @@ pub struct Forms {
     pub give_back: Filled,
     /// Taking it out of service, and putting it into service again.
     pub close: Filled,
+    /// Switching its power.
+    pub power: Filled,
 }
 
 impl Default for Forms {
@@ -83,6 +86,7 @@ impl Default for Forms {
             hand_over: Filled::blank(),
             give_back: Filled::blank(),
             close: Filled::blank(),
+            power: Filled::blank(),
         }
     }
 }
@@ -96,6 +100,8 @@ pub struct May {
     pub change: bool,
     /// Taking it out of service.
     pub close: bool,
+    /// Switching its power.
+    pub power: bool,
 }
 
 /// One place.
@@ -112,6 +118,8 @@ pub struct PlacePage {
     pub waiters: Vec<Waiter>,
     /// Streams to it.
     pub streams: Vec<Stream>,
+    /// Which commands its exporter ran for it, the last first.
+    pub commands: Vec<CommandRun>,
     /// What may be done.
     pub may: May,
     /// The forms.
