@@ -210,7 +210,10 @@ mod tests {
             told(Outcome::Failed, Some(3), "one\nno device\n\n"),
             "the command before a reservation failed with exit status 3: no device"
         );
-        assert_eq!(told(Outcome::TimedOut, None, ""), "the command before a reservation was ended after 30 s");
+        assert_eq!(
+            told(Outcome::TimedOut, None, ""),
+            "the command before a reservation was ended after 30 s"
+        );
         assert_eq!(told(Outcome::Failed, None, ""), "the command before a reservation was ended by a signal");
     }
 

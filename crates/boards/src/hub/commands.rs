@@ -69,8 +69,14 @@ pub async fn power(
     let there = boards.places().by_name(place).ok_or_else(|| Error::not_found("place", place))?;
     let control = there.power.as_ref().filter(|control| control.commands.contains(&command));
     let control = control.ok_or_else(|| {
-        let missing = if there.power.is_none() { "[power]".to_owned() } else { format!("`{}` in [power]", command.word()) };
-        Error::Conflict(format!("the description of {place} has no {missing}: whoever exports it can say how that is done"))
+        let missing = if there.power.is_none() {
+            "[power]".to_owned()
+        } else {
+            format!("`{}` in [power]", command.word())
+        };
+        Error::Conflict(format!(
+            "the description of {place} has no {missing}: whoever exports it can say how that is done"
+        ))
     })?;
     if command != PowerCommand::Status {
         let mut act = hub.store.begin().await?;

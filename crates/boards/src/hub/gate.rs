@@ -103,6 +103,14 @@ impl Gate {
         self.kept.send_modify(|kept| kept.running = running);
     }
 
+    /// Waits until the exporter does something to the place.
+    pub(super) async fn runs(&self) {
+        let mut kept = self.kept.subscribe();
+        if kept.wait_for(|kept| kept.running.is_some()).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits until the exporter has confirmed a change, or a later one; not for long, unless it says what it does
     /// meanwhile.
     pub(super) async fn confirmed(&self, number: u64) -> Result<(), Unconfirmed> {

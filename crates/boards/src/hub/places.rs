@@ -101,7 +101,8 @@ impl Places {
             return None;
         }
         let Description { name, parts, reach, power } = description;
-        let place = Arc::new(Place { id, name, parts, reach, power, gate: open(), uniqueness: Mutex::default() });
+        let place =
+            Arc::new(Place { id, name, parts, reach, power, gate: open(), uniqueness: Mutex::default() });
         known.came += 1;
         let came = known.came;
         known.by_name.insert(place.name.clone(), came);

@@ -65,6 +65,8 @@ pub(super) struct Terms {
     pub(super) waits: bool,
     /// Until when to wait for that at the most.
     pub(super) until: Option<Instant>,
+    /// Whether to go on as soon as the place is made ready, and not only when it is.
+    pub(super) goes_on: bool,
 }
 
 /// A place that is reserved, and the lease on it, on its way to whoever asked.
@@ -129,12 +131,21 @@ pub(super) async fn reserve(
         };
         let acquired = pool.acquire(op, hub, wanted, |free| choose(hub, boards, &left, free));
         let granted = match terms.until {
-            Some(until) => tokio::time::timeout_at(until, acquired).await.unwrap_or(Err(LeaseError::Taken))?,
+            Some(until) => {
+                tokio::time::timeout_at(until, acquired).await.unwrap_or(Err(LeaseError::Taken))?
+            }
             None => acquired.await?,
         };
         let at = left.iter().position(|place| place.name == granted.lease().resource);
         let place = left.remove(at.ok_or_else(|| Error::internal("a place was given that nobody wants"))?);
-        match place.gate.confirmed(granted.number()).await {
+        let confirmed = async {
+            tokio::select! {
+                biased;
+                confirmed = place.gate.confirmed(granted.number()) => confirmed,
+                () = place.gate.runs(), if terms.goes_on => Ok(()),
+            }
+        };
+        match confirmed.await {
             Ok(()) => return Ok(Reserved { place, granted }),
             Err(problem @ (Unconfirmed::Silent | Unconfirmed::Gone | Unconfirmed::NotReady(_)))
                 if !left.is_empty() =>

@@ -20,7 +20,7 @@ const LONGEST: u64 = 31_536_000;
 /// The longest that somebody waits in one request: a day.
 const LONGEST_WAIT: u64 = 86_400;
 
-/// Reserves one place, waiting for it as long as the request says.
+/// Reserves one place, waiting for it as long as the request says, and until it is ready.
 pub async fn reserve(
     op: &Op,
     hub: &Arc<Hub>,
@@ -28,6 +28,28 @@ pub async fn reserve(
     request: ReserveRequest,
 ) -> Result<Reservation> {
     access::require(op, RESERVE)?;
+    take(op, hub, boards, request, false).await
+}
+
+/// As [`reserve`], for whoever looks at the place: it may still be made ready then, and is taken away again should that
+/// fail.
+pub(super) async fn reserve_and_look(
+    op: &Op,
+    hub: &Arc<Hub>,
+    boards: &Boards,
+    request: ReserveRequest,
+) -> Result<Reservation> {
+    access::require(op, RESERVE)?;
+    take(op, hub, boards, request, true).await
+}
+
+async fn take(
+    op: &Op,
+    hub: &Arc<Hub>,
+    boards: &Boards,
+    request: ReserveRequest,
+    goes_on: bool,
+) -> Result<Reservation> {
     let time = within("seconds", request.seconds, 1, LONGEST)?;
     let wait = within("wait", request.wait, 0, LONGEST_WAIT)?;
     let mut candidates = candidates(boards, &request)?;
@@ -46,7 +68,7 @@ pub async fn reserve(
     let waits = !wait.is_zero();
     // Once it has a place, it waits for what is done to that, however long that takes.
     let until = waits.then(|| tokio::time::Instant::now() + wait);
-    let terms = Terms { seat: None, label, expires_in: Some(time), waits, until };
+    let terms = Terms { seat: None, label, expires_in: Some(time), waits, until, goes_on };
     match reserve::reserve(op, hub, boards, terms, candidates).await {
         Ok(reserved) => Ok(told(op, reserved.granted.keep())),
         Err(ReserveError::Failed(error)) => Err(error),

@@ -314,13 +314,14 @@ async fn the_power_is_the_holders_and_the_operators() -> anyhow::Result<()> {
 
     // Whoever manages places may, and it is in the audit log who did what.
     std::fs::remove_file(folder.path().join("stuck"))?;
-    let run =
-        commands::power(&hub.operator(), hub.hub(), &boards, "bench", PowerCommand::On).await?;
+    let run = commands::power(&hub.operator(), hub.hub(), &boards, "bench", PowerCommand::On).await?;
     assert_eq!(run.outcome, Outcome::Done);
     let filter = EventFilter { action: Some("place.power".to_owned()), ..EventFilter::default() };
     let events = event::list(&hub.operator(), &hub.hub().store, &filter).await?;
-    let mut told: Vec<(&str, &str)> =
-        events.iter().map(|event| (event.actor.as_str(), event.detail["command"].as_str().unwrap())).collect();
+    let mut told: Vec<(&str, &str)> = events
+        .iter()
+        .map(|event| (event.actor.as_str(), event.detail["command"].as_str().unwrap()))
+        .collect();
     told.reverse();
     let operator = hub.operator().actor.name();
     assert_eq!(told, [("ann", "on"), ("ann", "cycle"), ("ann", "off"), (operator.as_str(), "on")]);

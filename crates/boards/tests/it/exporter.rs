@@ -40,7 +40,12 @@ pub async fn open(targets: &[(&str, u16)]) -> anyhow::Result<(Exporter, ExportDe
     };
     let tcp: BTreeMap<_, _> = targets.iter().enumerate().map(interface).collect();
     let part = Part { compatible: vec!["board".to_owned()], usb: BTreeMap::new(), tcp };
-    let mut place = ExportDescription { name: "bench".to_owned(), port: 0, parts: vec![part], commands: Commands::default() };
+    let mut place = ExportDescription {
+        name: "bench".to_owned(),
+        port: 0,
+        parts: vec![part],
+        commands: Commands::default(),
+    };
     let exporter = Exporter::open(&place, &Sysfs::system(), Clock::system()).await?;
     place.port = exporter.address().port();
     Ok((exporter, place))

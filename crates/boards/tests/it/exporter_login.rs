@@ -8,8 +8,8 @@ use anyhow::{Context as _, ensure};
 use nave_boards::node::dialect::connection::{HttpClient, HubClient};
 use nave_boards::node::dialect::export::{Export, Patience};
 use nave_boards::node::dialect::login::Login;
-use nave_boards::node::dialect::turns::Turns;
 use nave_boards::node::dialect::tokens::{TokenSource, TokenStore};
+use nave_boards::node::dialect::turns::Turns;
 use nave_core::clock::Clock;
 use nave_link::random::Random;
 use nave_testkit::need;
@@ -56,8 +56,7 @@ impl<'a> Client<'a> {
         let (exporter, mut place) = open(&[]).await?;
         "ours".clone_into(&mut place.name);
         let turns = Turns::new(Arc::new(exporter), &place, Clock::system(), "/nowhere/commands".into());
-        let export =
-            Export::new(self.hub.clone(), place.to_json(), turns, tokens, Patience::default());
+        let export = Export::new(self.hub.clone(), place.to_json(), turns, tokens, Patience::default());
         let stop = CancellationToken::new();
         let ran = export.run(stop.clone(), |_| stop.cancel());
         Ok(tokio::time::timeout(PATIENCE, ran).await??)

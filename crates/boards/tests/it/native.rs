@@ -110,7 +110,9 @@ pub async fn export(node: &TestNode, places: Vec<ExportDescription>) -> anyhow::
             ExportHappening::Refused { place, problem } => format!("refused {place}: {problem}"),
             ExportHappening::Held { place, lease: Some(lease) } => format!("{place}: {}", lease.holder),
             ExportHappening::Held { place, lease: None } => format!("{place}: free"),
-            ExportHappening::Ran { place, run } => format!("ran {} of {place}: {}", run.occasion.word(), run.ending()),
+            ExportHappening::Ran { place, run } => {
+                format!("ran {} of {place}: {}", run.occasion.word(), run.ending())
+            }
             ExportHappening::Lost { problem, .. } => format!("lost: {problem}"),
         };
         hears.lock().unwrap().push(words);

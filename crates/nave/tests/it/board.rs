@@ -219,7 +219,8 @@ async fn commands_of_a_place_reach_whoever_uses_it_on_netns_hosts() -> anyhow::R
     // What is printed before reaches whoever reserves, and whoever attaches.
     let reserved = run(&mut nave(laptop, &["board", "reserve", "demo"])).await?;
     ensure!(reserved.code == 0 && reserved.stdout.trim() == "bench", "{reserved:?}");
-    let told = "nave: bench: the command before a reservation ended with exit status 0:\n  flashed for laptop\n";
+    let told =
+        "nave: bench: the command before a reservation ended with exit status 0:\n  flashed for laptop\n";
     ensure!(reserved.stderr.contains(told), "{reserved:?}");
 
     // The power is whoever has the place's, and the operators'.
@@ -246,7 +247,10 @@ async fn commands_of_a_place_reach_whoever_uses_it_on_netns_hosts() -> anyhow::R
     // It is returned while nobody is there who could put the board in order.
     farm.exporter.child.kill().await?;
     until("it is returned", async || {
-        run(&mut nave(laptop, &["board", "return", "demo"])).await.is_ok_and(|ran| ran.code == 0).then_some(())
+        run(&mut nave(laptop, &["board", "return", "demo"]))
+            .await
+            .is_ok_and(|ran| ran.code == 0)
+            .then_some(())
     })
     .await?;
     farm.exporter = start_exporter(&farm.net).await?;

@@ -287,8 +287,10 @@ async fn commands_are_run_for_pythons_hub_and_agent_too_over_netns() -> anyhow::
     let other = Background::start(&mut python(&farm.net.server, &["export", url, "bench.toml"])?)?;
     other.says("ready").await?;
     drop(other);
-    until("the place is gone", async || farm.search().await.is_ok_and(|found| found.is_empty()).then_some(()))
-        .await?;
+    until("the place is gone", async || {
+        farm.search().await.is_ok_and(|found| found.is_empty()).then_some(())
+    })
+    .await?;
 
     farm.exporter = start_exporter(&farm.net, farm.kind).await?;
     farm.day().await?;
@@ -304,7 +306,10 @@ async fn commands_are_run_for_pythons_hub_and_agent_too_over_netns() -> anyhow::
     let words = "the command before a reservation failed with exit status 3: no board";
     ensure!(refused.code != 0 && refused.stderr.contains(words), "{refused:?}");
     ensure!(farm.asks_for("127.0.0.1:8080").await? == "403", "somebody is let through to what is broken");
-    until("what follows is run", async || log().trim_end().ends_with(|c: char| c.is_ascii_digit()).then_some(())).await?;
+    until("what follows is run", async || {
+        log().trim_end().ends_with(|c: char| c.is_ascii_digit()).then_some(())
+    })
+    .await?;
     std::fs::remove_file(home.join("broken"))?;
     farm.day().await?;
 

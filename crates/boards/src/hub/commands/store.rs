@@ -61,7 +61,8 @@ pub(super) async fn of(reader: &mut Reader, place: &str) -> Result<Vec<CommandRu
 
 fn read(row: &AnyRow) -> Result<CommandRun> {
     let (occasion, outcome): (String, String) = (row.try_get(0)?, row.try_get(5)?);
-    let unknown = |word: &str| Error::internal(format!("a command in the database is of no known kind: {word}"));
+    let unknown =
+        |word: &str| Error::internal(format!("a command in the database is of no known kind: {word}"));
     let status: Option<i64> = row.try_get(6)?;
     Ok(CommandRun {
         occasion: Occasion::ALL

@@ -11,7 +11,8 @@ use nave_core::hub::http::{Access, Input, Path, Routes, operation};
 use nave_core::hub::op::Op;
 
 use crate::api::{
-    CommandRun, FarmPlace, HandOver, PlaceDetail, PowerRequest, Reservation, ReservationChange, ReserveRequest, SetMaintenance, Waiter,
+    CommandRun, FarmPlace, HandOver, PlaceDetail, PowerRequest, Reservation, ReservationChange,
+    ReserveRequest, SetMaintenance, Waiter,
 };
 use crate::hub::{Boards, MANAGE, READ, RESERVE, commands, farm, maintenance, wish};
 

@@ -62,6 +62,12 @@ fn tabs(farm: &[FarmPlace], queue: &[Waiter], here: &str) -> Vec<Tab> {
     ]
 }
 
+/// What whoever reserved a place is told.
+fn yours(boards: &Boards, place: &str) -> String {
+    let is_ready = boards.places().by_name(place).is_none_or(|place| place.gate.running().is_none());
+    if is_ready { format!("{place} is yours.") } else { format!("{place} is yours as soon as it is ready.") }
+}
+
 /// For how long, as somebody typed it, in seconds.
 fn seconds(fields: &Fields, name: &'static str) -> Result<u64> {
     let text = fields.one(name)?.trim();

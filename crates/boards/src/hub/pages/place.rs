@@ -12,7 +12,7 @@ use nave_web::visitor::Visitor;
 use nave_web::{Answer, Shared, done, may, refuse, shell, show};
 
 use super::views::{Forms, May, PlacePage, is_mine, path_of};
-use super::{Fleet, beside, seconds};
+use super::{Fleet, beside, seconds, yours};
 use crate::api::{FarmPlace, Occasion, PowerCommand, ReserveRequest, SetMaintenance};
 use crate::hub::{MANAGE, READ, RESERVE, commands, farm, maintenance, wish};
 use crate::link;
@@ -84,10 +84,10 @@ async fn reserve(
             seconds: seconds(&fields, "time")?,
             ..ReserveRequest::default()
         };
-        wish::reserve(&visitor.op, &hub, &boards, request).await
+        wish::reserve_and_look(&visitor.op, &hub, &boards, request).await
     };
     match reserved.await {
-        Ok(_) => Ok(done(&path_of(&name), &format!("{name} is yours."))),
+        Ok(_) => Ok(done(&path_of(&name), &yours(&boards, &name))),
         Err(error) => {
             let error = beside(error, "time");
             let forms = Forms { reserve: Filled::refused(&fields, &error), ..Forms::default() };

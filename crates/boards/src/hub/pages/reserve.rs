@@ -8,7 +8,7 @@ use nave_web::visitor::Visitor;
 use nave_web::{Answer, Shared, done, refuse, shell, show};
 
 use super::views::{ReserveAny, path_of};
-use super::{Fleet, beside, seconds};
+use super::{Fleet, beside, seconds, yours};
 use crate::api::{ReserveRequest, WantedPart};
 use crate::hub::{RESERVE, wish};
 
@@ -41,10 +41,10 @@ async fn reserve(visitor: Visitor, hub: Shared, boards: Fleet, Form(fields): For
             seconds: seconds(&fields, "time")?,
             ..ReserveRequest::default()
         };
-        wish::reserve(&visitor.op, &hub, &boards, request).await
+        wish::reserve_and_look(&visitor.op, &hub, &boards, request).await
     };
     match reserved.await {
-        Ok(reserved) => Ok(done(&path_of(&reserved.place), &format!("{} is yours.", reserved.place))),
+        Ok(reserved) => Ok(done(&path_of(&reserved.place), &yours(&boards, &reserved.place))),
         Err(error) => {
             let error = beside(error, "time");
             let shell = shell(&visitor, &hub, TITLE, "/boards").await?;

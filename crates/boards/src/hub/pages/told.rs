@@ -106,10 +106,7 @@ mod tests {
         );
         assert_eq!(ended("returned"), format!("Ada returned {place}"));
         assert_eq!(ended("revoked"), format!("Ada took away {place} from Grace"));
-        assert_eq!(
-            ended("not_ready"),
-            format!("Grace did not get {place} since it could not be made ready")
-        );
+        assert_eq!(ended("not_ready"), format!("Grace did not get {place} since it could not be made ready"));
         assert_eq!(said("place.power", json!({ "command": "off" })), format!("Ada switched {place} off"));
         assert_eq!(ended("expired"), format!("Grace no longer has {place} since the time was over"));
         assert_eq!(

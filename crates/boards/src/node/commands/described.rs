@@ -59,7 +59,10 @@ impl<'de> Deserialize<'de> for Limit {
         let text = String::deserialize(deserializer)?;
         let limit = period(&text).ok().filter(|limit| (1..=LONGEST_COMMAND).contains(&limit.as_secs()));
         limit.map(Self).ok_or_else(|| {
-            de::Error::invalid_value(de::Unexpected::Str(&text), &"a length of time from 1s to 1h, as in 90s or 5m")
+            de::Error::invalid_value(
+                de::Unexpected::Str(&text),
+                &"a length of time from 1s to 1h, as in 90s or 5m",
+            )
         })
     }
 }

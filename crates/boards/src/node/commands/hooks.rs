@@ -29,11 +29,14 @@ pub trait Tell: Send + Sync {
     fn ended<'a>(&'a self, place: &'a str, run: CommandRun, closes: bool) -> BoxFuture<'a, ()>;
 }
 
+/// For whom the command after the reservation failed last.
+type Failed = Option<String>;
+
 /// The commands of places, one at a time for each place.
 pub struct Hooks {
     clock: Clock,
     files: Files,
-    turns: Mutex<BTreeMap<String, Arc<Turn<()>>>>,
+    turns: Mutex<BTreeMap<String, Arc<Turn<Failed>>>>,
 }
 
 impl Hooks {
@@ -42,7 +45,7 @@ impl Hooks {
         Self { clock, files: Files::new(folder), turns: Mutex::default() }
     }
 
-    fn turn(&self, place: &str) -> Arc<Turn<()>> {
+    fn turn(&self, place: &str) -> Arc<Turn<Failed>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(turns.entry(place.to_owned()).or_default())
     }
@@ -62,10 +65,10 @@ impl Hooks {
         tell: &dyn Tell,
     ) -> Result<(), NotReady> {
         let turn = self.turn(place);
-        let _one_at_a_time = turn.lock().await;
+        let mut failed = turn.lock().await;
         let mut kept = self.files.read(place);
-        if kept.as_ref().is_some_and(|kept| kept.tenant.id != tenant.id) {
-            self.after(place, commands, kept.take(), tell).await?;
+        if let Some(earlier) = kept.take_if(|kept| kept.tenant.id != tenant.id) {
+            self.after(place, commands, earlier, &mut failed, tell).await?;
         }
         let is_ready = has_it || kept.as_ref().is_some_and(|kept| kept.is_ready);
         let mut now = Kept { tenant: tenant.clone(), is_ready };
@@ -96,11 +99,14 @@ impl Hooks {
         tell: &dyn Tell,
     ) -> Result<(), NotReady> {
         let turn = self.turn(place);
-        let _one_at_a_time = turn.lock().await;
-        if !still() {
-            return Ok(());
+        let mut failed = turn.lock().await;
+        match self.files.read(place) {
+            // What failed is not tried again before that matters.
+            Some(kept) if still() && failed.as_ref() != Some(&kept.tenant.id) => {
+                self.after(place, commands, kept, &mut failed, tell).await
+            }
+            _ => Ok(()),
         }
-        self.after(place, commands, self.files.read(place), tell).await
     }
 
     /// Whether something is due for a reservation that was there when this was started.
@@ -112,13 +118,15 @@ impl Hooks {
         &self,
         place: &str,
         commands: &Commands,
-        kept: Option<Kept>,
+        kept: Kept,
+        failed: &mut Failed,
         tell: &dyn Tell,
     ) -> Result<(), NotReady> {
-        let Some(kept) = kept else { return Ok(()) };
+        *failed = Some(kept.tenant.id.clone());
         for line in commands.lines_after() {
             self.hook(place, commands, &kept.tenant, line, tell).await?;
         }
+        *failed = None;
         self.note(place, None);
         Ok(())
     }
@@ -152,13 +160,15 @@ impl Hooks {
         let mut whole = Ran { outcome: Outcome::Done, status: Some(0), output: String::new() };
         for (occasion, line, limit) in lines {
             tell.began(place, occasion, limit).await;
-            let ran = run::run(line, &commands.folder, &environment(place, occasion, asker, tenant), limit).await;
+            let ran =
+                run::run(line, &commands.folder, &environment(place, occasion, asker, tenant), limit).await;
             whole = Ran { output: whole.output + &ran.output, ..ran };
             if whole.outcome != Outcome::Done {
                 break;
             }
         }
-        let run = CommandRun { holder: asker.to_owned(), ..self.told(command.occasion(), began, tenant, whole) };
+        let run =
+            CommandRun { holder: asker.to_owned(), ..self.told(command.occasion(), began, tenant, whole) };
         if command != PowerCommand::Status {
             tell.ended(place, run.clone(), false).await;
         }

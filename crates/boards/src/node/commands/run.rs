@@ -34,15 +34,12 @@ pub struct Ran {
 }
 
 /// Runs a line for the shell. What it needs to know is in its environment and never in the line.
-pub(super) async fn run(
-    line: &str,
-    folder: &Path,
-    environment: &[(&str, String)],
-    limit: Duration,
-) -> Ran {
+pub(super) async fn run(line: &str, folder: &Path, environment: &[(&str, String)], limit: Duration) -> Ran {
     let mut output = Output::default();
     match supervise(line, folder, environment, limit, &mut output).await {
-        Ok((outcome, status)) => Ran { outcome, status: status.and_then(|it| it.code()), output: output.text() },
+        Ok((outcome, status)) => {
+            Ran { outcome, status: status.and_then(|it| it.code()), output: output.text() }
+        }
         Err(error) => {
             let output = format!("the shell cannot be started in {}: {error}", folder.display());
             Ran { outcome: Outcome::NotStarted, status: None, output: clean(&output) }
@@ -101,7 +98,11 @@ fn start(line: &str, folder: &Path, environment: &[(&str, String)]) -> io::Resul
 }
 
 /// Waits for its end, and reads what it prints meanwhile.
-async fn follow(child: &mut Child, reader: &mut pipe::Receiver, output: &mut Output) -> io::Result<ExitStatus> {
+async fn follow(
+    child: &mut Child,
+    reader: &mut pipe::Receiver,
+    output: &mut Output,
+) -> io::Result<ExitStatus> {
     let mut piece = vec![0; PIECE];
     let mut prints = true;
     loop {
@@ -180,7 +181,13 @@ mod tests {
     use super::*;
 
     async fn sh(line: &str, limit: u64) -> Ran {
-        run(line, Path::new("/"), &[("NAVE_HOLDER", "$(id); `id` '\"\n".to_owned())], Duration::from_secs(limit)).await
+        run(
+            line,
+            Path::new("/"),
+            &[("NAVE_HOLDER", "$(id); `id` '\"\n".to_owned())],
+            Duration::from_secs(limit),
+        )
+        .await
     }
 
     fn ran(outcome: Outcome, status: Option<i32>, output: &str) -> Ran {
@@ -208,7 +215,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let line = |trap: &str| {
             let pids = folder.path().display();
-            format!("{trap} sleep 600 & echo $! > {pids}/child; echo $$ > {pids}/self; echo begun; wait; sleep 600")
+            format!(
+                "{trap} sleep 600 & echo $! > {pids}/child; echo $$ > {pids}/self; echo begun; wait; sleep 600"
+            )
         };
         for trap in ["", "trap '' TERM;"] {
             let begun = Instant::now();

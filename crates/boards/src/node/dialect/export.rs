@@ -111,13 +111,7 @@ struct Registered {
 
 impl Export {
     /// The place as the hub is told of it, and the door to it.
-    pub fn new(
-        hub: HubClient,
-        place: Value,
-        turns: Turns,
-        tokens: TokenSource,
-        patience: Patience,
-    ) -> Self {
+    pub fn new(hub: HubClient, place: Value, turns: Turns, tokens: TokenSource, patience: Patience) -> Self {
         let answers = Arc::new(Answers { turns, tokens, told: AtomicBool::new(false) });
         Self { hub, place, patience, answers }
     }

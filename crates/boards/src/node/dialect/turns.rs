@@ -82,7 +82,8 @@ impl Turns {
             });
             return Ok(());
         }
-        let mut names: Vec<String> = addresses.iter().map(|address| address.to_canonical().to_string()).collect();
+        let mut names: Vec<String> =
+            addresses.iter().map(|address| address.to_canonical().to_string()).collect();
         names.sort();
         let holder = names.join(", ");
         let tenant = Tenant { id: holder.clone(), holder, name: String::new() };
@@ -93,7 +94,11 @@ impl Turns {
         let made_ready = self.go(async move {
             shared.hooks.begin(&shared.place, &shared.commands, &tenant, false, &Log).await
         });
-        made_ready.await.ok().flatten().unwrap_or_else(|| Err(NotReady("the exporter is stopping".to_owned())))?;
+        made_ready
+            .await
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| Err(NotReady("the exporter is stopping".to_owned())))?;
         if self.is_latest(number) {
             self.0.door.gate().allow(addresses).ended().await;
         }

@@ -110,8 +110,7 @@ impl Exporter {
     ///
     /// What trying again would not help against.
     pub async fn run(self: &Arc<Self>) -> Result<(), RunError> {
-        // Commands that run meanwhile end with it.
-        let _ended = self.ended.clone().drop_guard();
+        let _ended = Ended(self);
         tokio::select! {
             ended = self.keep_lent() => ended,
             ended = self.keep_offered() => ended,
@@ -233,6 +232,16 @@ impl Exporter {
             door.let_in(lease.as_ref().map_or(&[], |lease| &lease.addresses)).await;
         }
         Ok(())
+    }
+}
+
+/// With the exporter, its link ends and the commands that it runs.
+struct Ended<'a>(&'a Exporter);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.ended.cancel();
+        self.0.reports.leave();
     }
 }
 

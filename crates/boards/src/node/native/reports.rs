@@ -38,6 +38,13 @@ impl Reports {
         self.state().hub = hub;
     }
 
+    /// Ends the link to the hub.
+    pub(super) fn leave(&self) {
+        if let Some(hub) = self.state().hub.take() {
+            hub.close("the exporter is stopping");
+        }
+    }
+
     /// A command runs from now on.
     pub(super) async fn began(&self, began: CommandBegan) {
         let place = began.place.clone();
@@ -81,7 +88,9 @@ impl Reports {
             let (Some(hub), Some(next)) = (hub, next) else { return };
             match hub.call(&next, PATIENCE).await {
                 Err(CallError::Closed(_) | CallError::Timeout(_)) => return,
-                Err(error) => tracing::warn!(place = next.place, %error, "the hub does not take what came of a command"),
+                Err(error) => {
+                    tracing::warn!(place = next.place, %error, "the hub does not take what came of a command")
+                }
                 Ok(()) => {}
             }
             self.state().ended.pop_front_if(|front| *front == next);

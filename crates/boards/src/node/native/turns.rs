@@ -72,9 +72,8 @@ impl Exporter {
     /// Switches the power of a place.
     pub(super) async fn power(self: &Arc<Self>, asked: PlacePower) -> Result<CommandRun, RpcError> {
         let door = self.doors.find(&asked.place);
-        let door = door.ok_or_else(|| {
-            RpcError::refused("not_found", format!("{} is not offered here", asked.place))
-        })?;
+        let door = door
+            .ok_or_else(|| RpcError::refused("not_found", format!("{} is not offered here", asked.place)))?;
         let exporter = Arc::clone(self);
         let switched = self.go(async move {
             let tenant = asked.lease.as_ref().map(tenant);

@@ -80,7 +80,8 @@ pub fn lines(detail: &PlaceDetail) -> impl Iterator<Item = String> {
     detail.commands.iter().map(|run| {
         let whose = if run.holder.is_empty() { String::new() } else { format!(" for {}", run.holder) };
         let printed = run.output.lines().count();
-        let printed = if printed == 0 { String::new() } else { format!(", {printed} lines (--json has them)") };
+        let printed =
+            if printed == 0 { String::new() } else { format!(", {printed} lines (--json has them)") };
         format!("{}{whose} at {}: {}{printed}", run.occasion.word(), moment(run.began), run.ending())
     })
 }
@@ -107,7 +108,9 @@ impl Before {
             if !before.iter().any(|known| known.id == new.id)
                 && let Err(error) = tell_before(context, hub, &new).await
             {
-                context.printer.talk(format!("nave: it is not known what was printed for {}: {error}", new.place));
+                context
+                    .printer
+                    .talk(format!("nave: it is not known what was printed for {}: {error}", new.place));
             }
         }
     }

@@ -253,6 +253,7 @@ impl Session {
             expires_in: None,
             waits: true,
             until: None,
+            goes_on: false,
         };
         let mut places = self.boards.places().asked_for(candidates.iter().copied());
         // What only streams lead to is not for agents that speak this protocol.
