@@ -111,10 +111,13 @@ impl Places {
         Some(place)
     }
 
-    /// Removes a place; what `leave` does happens before its name is free again.
+    /// Removes a place; what `leave` does happens before its name is free again. One that is removed already may have a
+    /// successor of its name, which stays.
     pub(super) fn remove(&self, place: &Place, leave: impl FnOnce()) {
         let mut known = self.known();
-        known.by_id.remove(&place.id);
+        if known.by_id.remove(&place.id).is_none() {
+            return;
+        }
         if let Some(came) = known.by_name.remove(&place.name) {
             known.in_order.remove(&came);
         }

@@ -275,7 +275,7 @@ async fn the_power_is_the_holders_and_the_operators() -> anyhow::Result<()> {
         cycle: None,
         status: Some("cat power".to_owned()),
         off_after: true,
-        limit: Duration::from_secs(60),
+        limit: Duration::from_mins(1),
     });
     let exporter = export(&lab, vec![bench, plain]).await?;
     exporter.says("offered plain").await?;

@@ -4,6 +4,8 @@
 use anyhow::{Context as _, ensure};
 use fantoccini::Locator;
 use fantoccini::elements::Element;
+use nave_boards::node::commands::{Commands, Power};
+use nave_boards::node::export::ExportDescription;
 use nave_core::api::Role;
 use nave_testkit::browser::{Browser, Colours};
 use nave_testkit::echo::Echo;
@@ -225,6 +227,73 @@ async fn streams_to_a_place_are_on_its_page_chromium() -> anyhow::Result<()> {
     let _io = hears_itself(&forward).await?;
     visit.reads(&format!("lab:{}", echo.address)).await?;
     visit.sees("#streams nave-rate").await?;
+    visit.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_and_power_of_a_place_are_on_its_page_chromium() -> anyhow::Result<()> {
+    if !need("chromium") {
+        return Ok(());
+    }
+    let hub = farm("").await?;
+    let ada = TestPerson::first_admin(&hub).await?;
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let lab = node(&hub, "lab", "exporter").await?;
+    let line = |text: &str| Some(text.to_owned());
+    let commands = Commands {
+        folder: folder.path().to_owned(),
+        before: line(
+            "echo 'flashing <b>known</b>.img'; while ! test -e go; do sleep 0.05; done; test ! -e broken",
+        ),
+        power: Some(Power {
+            on: "echo relay closed".to_owned(),
+            off: "echo relay is stuck; exit 1".to_owned(),
+            cycle: None,
+            status: line("echo it is on"),
+            off_after: false,
+            limit: std::time::Duration::from_mins(1),
+        }),
+        ..Commands::default()
+    };
+    let exporter = export(&lab, vec![ExportDescription { commands, ..place("bench", echo.address) }]).await?;
+    exporter.says("offered bench").await?;
+    let visit = Visit::of(&hub, &ada).await?;
+    visit.to("/boards/places/bench").await?;
+    visit.sees("nave-live[state=live]").await?;
+    // A page does not wait until it is ready; it says so, and sees it.
+    visit.presses("Reserve").await?;
+    visit.reads("bench is yours as soon as it is ready.").await?;
+    visit.reads("the command before a reservation began").await?;
+    visit.sees("nave-live[state=live]").await?;
+    std::fs::write(folder.path().join("go"), "")?;
+    visit.reads("Before the reservation of Ada ended with exit status 0").await?;
+    visit.sees("#commands summary").await?.click().await?;
+    visit.reads("flashing <b>known</b>.img").await?;
+
+    visit.presses("On").await?;
+    visit.reads("The power of bench is on.").await?;
+    visit.presses("Is it on?").await?;
+    visit.reads("bench says: it is on").await?;
+    visit.presses("Off").await?;
+    visit.reads("the command that switches the power off failed with exit status 1: relay is stuck").await?;
+    // What somebody reads stays unfolded when more comes.
+    visit.to("/boards/places/bench").await?;
+    visit.sees("nave-live[state=live]").await?;
+    visit.sees("#commands li:first-child summary").await?.click().await?;
+    visit.reads("relay is stuck").await?;
+    let operator = hub.operator();
+    let boards = hub.hub().leases.pool("boards").unwrap();
+    let lease = boards.held().remove(0).lease.id;
+    std::fs::write(folder.path().join("broken"), "")?;
+    boards.end(&operator, hub.hub(), lease).await?;
+    visit.reads("Nobody: it is free.").await?;
+    ensure!(visit.count("#commands details[open]").await? == 1);
+    // One that breaks meanwhile is taken away again, and the page says why.
+    visit.presses("Reserve").await?;
+    visit.reads("Out of service: the command before a reservation failed with exit status 1").await?;
+    visit.reads("lost it, since it could not be made ready").await?;
+    visit.to("/audit").await?;
+    visit.reads("Ada switched bench on").await?;
     visit.end().await
 }
 

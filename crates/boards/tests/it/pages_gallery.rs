@@ -216,6 +216,7 @@ fn detail(place: FarmPlace, may: May, forms: Forms) -> PlacePage {
             .map(|(reason, at)| past(at, if at == 3 { HOSTILE } else { "Grace" }, reason))
             .collect(),
         commands: if place.power.is_empty() { vec![] } else { ran() },
+        power: place.power.clone(),
         place,
         may,
         forms,
@@ -235,13 +236,19 @@ fn ran() -> Vec<CommandRun> {
         output: output.to_owned(),
     };
     let long = format!("{}\n{}", LONG.repeat(20), "a line of many\n".repeat(200));
-    vec![
+    let all = [
         ran(Occasion::PowerCycle, Outcome::Done, Some(0), "Ada", "relay 3: off\nrelay 3: on\n"),
         ran(Occasion::Before, Outcome::Failed, Some(3), HOSTILE, "flashing known.img\nno board answers\n"),
         ran(Occasion::After, Outcome::TimedOut, None, LONG, &long),
         ran(Occasion::PowerOff, Outcome::Done, Some(0), "Grace", ""),
         ran(Occasion::Before, Outcome::Done, Some(0), "Grace", "flashing known.img\nverified\n"),
-    ]
+    ];
+    let earlier = |(at, run): (i64, CommandRun)| CommandRun {
+        began: run.began - Duration::hours(at),
+        ended: run.ended - Duration::hours(at),
+        ..run
+    };
+    (0..).zip(all).map(earlier).collect()
 }
 
 fn powered(place: FarmPlace) -> FarmPlace {
@@ -287,7 +294,7 @@ fn refused(body: &[u8], error: &Error) -> Filled {
 }
 
 fn samples() -> Vec<Sample> {
-    let all = May { reserve: true, change: true, close: true, power: false };
+    let all = May { reserve: true, change: true, close: true };
     let taken = Error::Conflict("no place that would do became free: Grace has bench-1".to_owned());
     let time = Error::invalid("time", "\"2 weeks\" is no length of time: write 90m, 2h or 3d");
     let nobody = Error::invalid("to", "there is no person named \"nobody@example.org\"");
@@ -326,37 +333,6 @@ fn samples() -> Vec<Sample> {
                 Forms { hand_over: refused(b"to=nobody@example.org", &nobody), ..Forms::default() },
             ),
         ),
-        Sample::of(
-            "place-power",
-            &detail(
-                powered(held(place("bench-1"), "Ada", true)),
-                May { power: true, ..all },
-                Forms {
-                    power: refused(
-                        b"command=on",
-                        &Error::Conflict(
-                            "bench-1: the command that switches the power on failed with exit status 1: no relay."
-                                .to_owned(),
-                        ),
-                    ),
-                    ..Forms::default()
-                },
-            ),
-        ),
-        Sample::of(
-            "place-running",
-            &detail(
-                FarmPlace {
-                    running: Some(RunningCommand {
-                        occasion: Occasion::Before,
-                        since: NOW - Duration::seconds(40),
-                    }),
-                    ..held(place("bench-1"), "Ada", true)
-                },
-                all,
-                Forms::default(),
-            ),
-        ),
         Sample::of("place-closed", &detail(three().remove(2), all, Forms::default())),
         Sample::of(
             "place-away",
@@ -391,8 +367,23 @@ fn samples() -> Vec<Sample> {
     ]
 }
 
+/// Places for which commands are run.
+fn samples_of_commands() -> Vec<Sample> {
+    let all = May { reserve: true, change: true, close: true };
+    let stuck = Error::Conflict(
+        "bench-1: the command that switches the power on failed with exit status 1: no relay.".to_owned(),
+    );
+    let forms = Forms { power: refused(b"command=on", &stuck), ..Forms::default() };
+    let running = Some(RunningCommand { occasion: Occasion::Before, since: NOW - Duration::seconds(40) });
+    let mine = || held(place("bench-1"), "Ada", true);
+    vec![
+        Sample::of("place-power", &detail(powered(mine()), all, forms)),
+        Sample::of("place-running", &detail(FarmPlace { running, ..mine() }, all, Forms::default())),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_boards_are_in_order_on_every_screen_chromium() -> anyhow::Result<()> {
     let pictures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/screenshots/boards");
-    look(samples(), &pictures).await
+    look([samples(), samples_of_commands()].concat(), &pictures).await
 }

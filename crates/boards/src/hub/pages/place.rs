@@ -49,9 +49,9 @@ pub(super) async fn view_of(
         change: detail.place.reservation.is_some()
             && (may(op, MANAGE) || (is_mine(&detail.place) && may(op, RESERVE))),
         close: may(op, MANAGE),
-        power: !detail.place.power.is_empty()
-            && (may(op, MANAGE) || (is_mine(&detail.place) && may(op, RESERVE))),
     };
+    let switches = may.close || (is_mine(&detail.place) && may.reserve);
+    let power = if switches { detail.place.power.clone() } else { Vec::new() };
     Ok(PlacePage {
         shell: shell(visitor, hub, name, "/boards").await?,
         waiters: waiters.collect(),
@@ -59,6 +59,7 @@ pub(super) async fn view_of(
         place: detail.place,
         past: detail.past,
         commands: detail.commands,
+        power,
         may,
         forms,
     })

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use nave_core::clock::Clock;
 use tokio::sync::Mutex as Turn;
 
-use super::kept::{Files, Kept, Tenant};
+use super::kept::{Files, Kept, Process, Tenant};
 use super::run::{self, Ran};
 use super::{Commands, Line};
 use crate::api::{CommandRun, Occasion, Outcome, PowerCommand};
@@ -71,7 +71,7 @@ impl Hooks {
             self.after(place, commands, earlier, &mut failed, tell).await?;
         }
         let is_ready = has_it || kept.as_ref().is_some_and(|kept| kept.is_ready);
-        let mut now = Kept { tenant: tenant.clone(), is_ready };
+        let mut now = Kept { tenant: tenant.clone(), is_ready, running: None };
         if kept.as_ref() != Some(&now) {
             self.note(place, Some(&now));
         }
@@ -79,7 +79,7 @@ impl Hooks {
             return Ok(());
         }
         for line in commands.lines_before() {
-            self.hook(place, commands, tenant, line, tell).await?;
+            self.hook(place, commands, &now, line, tell).await?;
         }
         now.is_ready = true;
         self.note(place, Some(&now));
@@ -109,9 +109,9 @@ impl Hooks {
         }
     }
 
-    /// Whether something is due for a reservation that was there when this was started.
+    /// Whether something may be due for a reservation.
     pub fn is_due(&self, place: &str) -> bool {
-        self.files.read(place).is_some()
+        self.files.has(place)
     }
 
     async fn after(
@@ -124,7 +124,7 @@ impl Hooks {
     ) -> Result<(), NotReady> {
         *failed = Some(kept.tenant.id.clone());
         for line in commands.lines_after() {
-            self.hook(place, commands, &kept.tenant, line, tell).await?;
+            self.hook(place, commands, &kept, line, tell).await?;
         }
         *failed = None;
         self.note(place, None);
@@ -159,9 +159,13 @@ impl Hooks {
         let began = self.clock.now();
         let mut whole = Ran { outcome: Outcome::Done, status: Some(0), output: String::new() };
         for (occasion, line, limit) in lines {
-            tell.began(place, occasion, limit).await;
+            // Whoever asks how it stands keeps nobody waiting.
+            if command != PowerCommand::Status {
+                tell.began(place, occasion, limit).await;
+            }
             let ran =
-                run::run(line, &commands.folder, &environment(place, occasion, asker, tenant), limit).await;
+                run::run(line, &commands.folder, &environment(place, occasion, asker, tenant), limit, |_| {})
+                    .await;
             whole = Ran { output: whole.output + &ran.output, ..ran };
             if whole.outcome != Outcome::Done {
                 break;
@@ -180,14 +184,15 @@ impl Hooks {
         &self,
         place: &str,
         commands: &Commands,
-        tenant: &Tenant,
+        kept: &Kept,
         (occasion, line, limit): Line<'_>,
         tell: &dyn Tell,
     ) -> Result<(), NotReady> {
         tell.began(place, occasion, limit).await;
-        let began = self.clock.now();
+        let (began, tenant) = (self.clock.now(), &kept.tenant);
         let environment = environment(place, occasion, &tenant.holder, Some(tenant));
-        let ran = run::run(line, &commands.folder, &environment, limit).await;
+        let started = |pid| self.note(place, Some(&Kept { running: Process::of(pid), ..kept.clone() }));
+        let ran = run::run(line, &commands.folder, &environment, limit, started).await;
         let run = self.told(occasion, began, Some(tenant), ran);
         let problem = run.problem();
         tell.ended(place, run, problem.is_some()).await;

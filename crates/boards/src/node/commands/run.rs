@@ -33,10 +33,17 @@ pub struct Ran {
     pub output: String,
 }
 
-/// Runs a line for the shell. What it needs to know is in its environment and never in the line.
-pub(super) async fn run(line: &str, folder: &Path, environment: &[(&str, String)], limit: Duration) -> Ran {
+/// Runs a line for the shell. What it needs to know is in its environment and never in the line. `started` hears the
+/// number of its process, which is that of its group.
+pub(super) async fn run(
+    line: &str,
+    folder: &Path,
+    environment: &[(&str, String)],
+    limit: Duration,
+    started: impl FnOnce(i32),
+) -> Ran {
     let mut output = Output::default();
-    match supervise(line, folder, environment, limit, &mut output).await {
+    match supervise(line, folder, environment, limit, started, &mut output).await {
         Ok((outcome, status)) => {
             Ran { outcome, status: status.and_then(|it| it.code()), output: output.text() }
         }
@@ -52,23 +59,25 @@ async fn supervise(
     folder: &Path,
     environment: &[(&str, String)],
     limit: Duration,
+    started: impl FnOnce(i32),
     output: &mut Output,
 ) -> io::Result<(Outcome, Option<ExitStatus>)> {
     let (reader, mut child) = start(line, folder, environment)?;
     let mut reader = pipe::Receiver::from_owned_fd(reader)?;
-    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
+    let pid = child.id().and_then(|id| i32::try_from(id).ok());
+    let group = Group(pid.map(Pid::from_raw));
+    if let Some(pid) = pid {
+        started(pid);
+    }
     let ended = tokio::time::timeout(limit, follow(&mut child, &mut reader, output)).await;
-    let in_time = match ended {
-        Ok(status) => Some(status?),
-        Err(_) => {
-            group.signal(Signal::SIGTERM);
-            if tokio::time::timeout(MERCY, follow(&mut child, &mut reader, output)).await.is_err() {
-                group.signal(Signal::SIGKILL);
-                child.wait().await?;
-            }
-            None
+    let in_time = ended.ok().transpose()?;
+    if in_time.is_none() {
+        group.signal(Signal::SIGTERM);
+        if tokio::time::timeout(MERCY, follow(&mut child, &mut reader, output)).await.is_err() {
+            group.signal(Signal::SIGKILL);
+            child.wait().await?;
         }
-    };
+    }
     // Those that it left behind: they would go on while somebody else has the place.
     drop(group);
     output.leftover(&reader);
@@ -186,6 +195,7 @@ mod tests {
             Path::new("/"),
             &[("NAVE_HOLDER", "$(id); `id` '\"\n".to_owned())],
             Duration::from_secs(limit),
+            |_| {},
         )
         .await
     }
@@ -206,7 +216,7 @@ mod tests {
         assert_eq!((missing.outcome, missing.status), (Outcome::Failed, Some(127)));
         assert!(missing.output.contains("/no/such/program"), "{missing:?}");
         assert_eq!(sh("/etc/passwd", 60).await.status, Some(126));
-        let nowhere = run("true", Path::new("/no/such/folder"), &[], Duration::from_secs(60)).await;
+        let nowhere = run("true", Path::new("/no/such/folder"), &[], Duration::from_mins(1), |_| {}).await;
         assert_eq!(nowhere.outcome, Outcome::NotStarted, "{nowhere:?}");
     }
 

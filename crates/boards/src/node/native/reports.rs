@@ -89,7 +89,7 @@ impl Reports {
             match hub.call(&next, PATIENCE).await {
                 Err(CallError::Closed(_) | CallError::Timeout(_)) => return,
                 Err(error) => {
-                    tracing::warn!(place = next.place, %error, "the hub does not take what came of a command")
+                    tracing::warn!(place = next.place, %error, "the hub does not take what came of a command");
                 }
                 Ok(()) => {}
             }

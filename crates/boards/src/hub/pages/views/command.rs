@@ -5,6 +5,11 @@ use nave_web::words;
 
 use crate::api::{CommandRun, Occasion, PowerCommand};
 
+/// What its row is called on the page: one that somebody has unfolded stays so when another comes.
+pub fn id(run: &CommandRun) -> String {
+    format!("{}-{}", run.occasion.word(), run.began.unix_timestamp_nanos() / 1_000_000)
+}
+
 /// What was run for whom.
 pub fn what(run: &CommandRun) -> String {
     let (subject, link) = match run.occasion {
@@ -35,7 +40,7 @@ pub fn tone(run: &CommandRun) -> Tone {
 }
 
 /// What a button says that does this.
-pub const fn button(command: &PowerCommand) -> &'static str {
+pub const fn button(command: PowerCommand) -> &'static str {
     match command {
         PowerCommand::On => "On",
         PowerCommand::Off => "Off",

@@ -10,7 +10,7 @@ use nave_web::words;
 use super::super::told;
 use super::command;
 use super::{Choice, Counts, Mosaic, State, Tab, attach, path_of, tagged, tags, wait_for};
-use crate::api::{CommandRun, FarmPlace, PastReservation, Reservation, Waiter};
+use crate::api::{CommandRun, FarmPlace, PastReservation, PowerCommand, Reservation, Waiter};
 
 /// How many places of a wish are named in the queue.
 const NAMED: usize = 3;
@@ -100,8 +100,6 @@ pub struct May {
     pub change: bool,
     /// Taking it out of service.
     pub close: bool,
-    /// Switching its power.
-    pub power: bool,
 }
 
 /// One place.
@@ -122,6 +120,8 @@ pub struct PlacePage {
     pub commands: Vec<CommandRun>,
     /// What may be done.
     pub may: May,
+    /// What may be done with its power.
+    pub power: Vec<PowerCommand>,
     /// The forms.
     pub forms: Forms,
 }
@@ -133,6 +133,11 @@ impl PlacePage {
 
     fn path(&self) -> String {
         path_of(&self.place.name)
+    }
+
+    /// What may be done with its power: as a form says it, and as its button does.
+    fn buttons(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.power.iter().map(|power| (power.word(), command::button(*power)))
     }
 
     /// For how long somebody had it.

@@ -142,7 +142,7 @@ async fn a_power_cycle_is_off_and_on_and_stops_where_one_fails() {
         cycle: None,
         status: None,
         off_after: true,
-        limit: Duration::from_secs(60),
+        limit: Duration::from_mins(1),
     });
     let hooks = place.hooks();
     let power = async |command| hooks.power("bench", &place.commands, command, "ann", None, &Deaf).await;
@@ -166,4 +166,30 @@ async fn a_power_cycle_is_off_and_on_and_stops_where_one_fails() {
     let _busy = turn.lock().await;
     let busy = power(PowerCommand::On).await.unwrap_err().to_string();
     assert_eq!(busy, "a command is running for bench already: try again when it has ended");
+}
+
+#[tokio::test]
+async fn what_a_killed_exporter_left_behind_does_not_go_on_beside_its_successor() {
+    let mut place = Place::new();
+    place.commands.before = Some("echo $$ >> pids; test -e go || exec sleep 600".to_owned());
+    let first = place.hooks();
+    let pids = || fs::read_to_string(place.folder.path().join("pids")).unwrap_or_default();
+    let running = async { place.begin(&first, "a").await };
+    let successor = async {
+        nave_testkit::wait::until("it runs", async || pids().ends_with('\n').then_some(())).await.unwrap();
+        // What is written while it runs is what a killed exporter leaves.
+        let file = place.folder.path().join("state/bench.json");
+        nave_testkit::wait::until("it is noted", async || {
+            fs::read_to_string(&file).is_ok_and(|text| text.contains("\"pid\"")).then_some(())
+        })
+        .await
+        .unwrap();
+        fs::write(place.folder.path().join("go"), "").unwrap();
+        place.begin(&place.hooks(), "a").await
+    };
+    let (killed, ready) = tokio::join!(running, successor);
+    let killed = killed.unwrap_err().to_string();
+    assert_eq!(killed, "the command before a reservation was ended by a signal");
+    ready.unwrap();
+    assert_eq!(pids().lines().count(), 2);
 }
