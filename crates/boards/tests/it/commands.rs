@@ -2,18 +2,24 @@
 //! exporter, and the hub is real.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
 use http::{Method, StatusCode};
 use nave_boards::api::{Outcome, PowerCommand};
-use nave_boards::hub::{commands, maintenance};
+use nave_boards::hub::config::BoardsConfig;
+use nave_boards::hub::{Boards, commands, maintenance};
 use nave_boards::node::commands::{Commands, Power};
 use nave_boards::node::export::ExportDescription;
 use nave_core::api::EventFilter;
+use nave_core::hub::config::HubConfig;
 use nave_core::hub::event;
 use nave_testkit::echo::Echo;
+use nave_testkit::hub::{TestHub, TestHubSetup};
+use nave_testkit::need;
 use nave_testkit::node::TestNode;
+use nave_testkit::postgres::Postgres;
 use nave_testkit::wait::until;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -331,4 +337,63 @@ async fn the_power_is_the_holders_and_the_operators() -> anyhow::Result<()> {
     ran(&ann, "bench", "power_off").await?;
     assert_eq!(std::fs::read_to_string(folder.path().join("power"))?, "off\n");
     Ok(())
+}
+
+/// The last ten commands of a place are kept, on either store.
+async fn the_last_ten_are_kept(database: Option<String>) -> anyhow::Result<()> {
+    let boards = Boards::new(BoardsConfig::default())?;
+    let setup = TestHubSetup {
+        config: HubConfig { database, ..HubConfig::default() },
+        fleets: vec![Arc::new(boards.clone())],
+        ..TestHubSetup::default()
+    };
+    let hub = TestHub::with(setup).await?;
+    let (echo, folder) = (Echo::start().await?, tempfile::tempdir()?);
+    let lab = node(&hub, "lab", "exporter").await?;
+    let ann = node(&hub, "ann", "importer").await?;
+    let mut places = Vec::new();
+    for name in ["bench", "other"] {
+        let mut place = with(folder.path(), &echo, name, "", "");
+        place.commands.power = Some(Power {
+            on: "n=$(cat \"n-$NAVE_PLACE\" 2>/dev/null); n=$((n + 1)); echo $n | tee \"n-$NAVE_PLACE\""
+                .to_owned(),
+            off: "kill -KILL $$".to_owned(),
+            cycle: None,
+            status: None,
+            off_after: false,
+            limit: Duration::from_mins(1),
+        });
+        places.push(place);
+    }
+    let exporter = export(&lab, places).await?;
+    exporter.says("offered other").await?;
+    let operator = hub.operator();
+    let power =
+        async |place: &str, command| commands::power(&operator, hub.hub(), &boards, place, command).await;
+    power("other", PowerCommand::On).await?;
+    for _ in 0..11 {
+        power("bench", PowerCommand::On).await?;
+    }
+    let killed = power("bench", PowerCommand::Off).await?;
+    assert_eq!((killed.outcome, killed.status), (Outcome::Failed, None));
+    let kept = shown(&ann, "bench").await?["commands"].clone();
+    let told: Vec<&str> =
+        kept.as_array().unwrap().iter().map(|run| run["output"].as_str().unwrap().trim()).collect();
+    assert_eq!(told, ["", "11", "10", "9", "8", "7", "6", "5", "4", "3"]);
+    assert_eq!((&kept[0]["status"], &kept[0]["reservation"]), (&Value::Null, &Value::Null));
+    assert_eq!(shown(&ann, "other").await?["commands"][0]["output"], "1\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_last_ten_commands_are_kept() -> anyhow::Result<()> {
+    the_last_ten_are_kept(None).await
+}
+
+#[tokio::test]
+async fn the_last_ten_commands_are_kept_on_postgres() -> anyhow::Result<()> {
+    if !need("postgres") {
+        return Ok(());
+    }
+    the_last_ten_are_kept(Some(Postgres::shared()?.database()?)).await
 }

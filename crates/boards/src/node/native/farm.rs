@@ -22,6 +22,8 @@ use crate::node::agent::farm::{
 };
 use crate::node::dialect::connect;
 
+/// How long a place that was waited for may take to be ready: three commands of an hour.
+const MADE_READY: Duration = Duration::from_hours(3);
 /// How long the hub may take to answer what it answers at once.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long an agent waits for a place in one request, if nobody says: a day.
@@ -128,7 +130,7 @@ impl NaveFarm {
             seconds: seconds(self.limit.or(terms.limit)),
             wait: self.wait.as_secs(),
         };
-        let longest = self.wait + PATIENCE;
+        let longest = self.wait + MADE_READY + PATIENCE;
         let reserved: Reservation =
             self.ask(Method::POST, "/nave/v1/reservations", &request, longest).await?;
         let mut known = self.known();
