@@ -215,7 +215,8 @@ class NaveLive extends HTMLElement {
     addEventListener("pagehide", this.gone);
     this.back = (event) => event.persisted && this.open(true);
     addEventListener("pageshow", this.back);
-    this.open(false);
+    // Where things happen fast, some have happened since the page was made.
+    this.open(this.hasAttribute("catch-up"));
   }
 
   disconnectedCallback() {
