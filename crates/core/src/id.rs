@@ -79,6 +79,10 @@ id!(
     TokenId
 );
 id!(
+    /// One sign-in of a person in a program.
+    SignInId
+);
+id!(
     /// Somebody's wish to be let in.
     AccessRequestId
 );

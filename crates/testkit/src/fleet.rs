@@ -17,6 +17,7 @@ use nave_core::hub::http::{Access, Routes};
 use nave_core::hub::job::Job;
 use nave_core::hub::leases::PoolKind;
 use nave_core::hub::op::Op;
+use nave_core::hub::people::idp::Program;
 use nave_core::hub::store::{Migration, MigrationSet};
 use nave_core::id::NodeId;
 use nave_link::address::Target;
@@ -106,6 +107,14 @@ impl Fleet for TestFleet {
 
     fn lets_open(&self, _: &Hub, _: &Op, _: NodeId, _: &Target) -> bool {
         false
+    }
+
+    fn program(&self) -> Option<Program> {
+        None
+    }
+
+    fn waits_for(&self, _: &str) -> Option<IpAddr> {
+        None
     }
 
     fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {

@@ -30,6 +30,8 @@ pub struct NotMyBoardConfig {
     pub open_to: Vec<NetworkText>,
     /// Proxies that say in `X-Forwarded-For` for whom they ask.
     pub proxies: Vec<NetworkText>,
+    /// Whether people and machines of this hub sign in as themselves, with what their roles let them do.
+    pub people: bool,
     /// Sign-in by tokens of OpenID providers, for clients from elsewhere.
     pub auth: Option<AuthTable>,
 }
@@ -53,10 +55,13 @@ impl BoardsConfig {
     pub fn read(table: &toml::Table) -> Result<Self, ConfigError> {
         let config: Self = fleet_table("boards", table)?;
         let dialect = &config.not_my_board;
-        if dialect.enabled && dialect.open_to.is_empty() && dialect.auth.is_none() {
+        if dialect.enabled && dialect.open_to.is_empty() && dialect.auth.is_none() && !dialect.people {
             return Err(ConfigError::new(
-                "boards.not_my_board is enabled and open to nobody: name the networks of its clients in open_to, as in open_to = [\"10.0.0.0/8\"], or say in [boards.not_my_board.auth] how they sign in",
+                "boards.not_my_board is enabled and open to nobody: let the people of this hub sign in with people = true, name the networks of its clients in open_to, as in open_to = [\"10.0.0.0/8\"], or say in [boards.not_my_board.auth] how they sign in",
             ));
+        }
+        if let Some(auth) = &dialect.auth {
+            auth.check(dialect.people)?;
         }
         if !(0.0..=1.0).contains(&config.uniqueness_tolerance) {
             return Err(ConfigError::new("boards.uniqueness_tolerance must be from 0 to 1"));
@@ -132,6 +137,6 @@ mod tests {
         let default = BoardsConfig::default();
         assert_eq!((told.grace, told.uniqueness_tolerance), (default.grace, default.uniqueness_tolerance));
         let set = |name: &str| everything["boards"][name].as_table().map_or(0, toml::Table::len);
-        assert_eq!(set("not_my_board"), 4, "a setting of [boards.not_my_board] is missing on the page");
+        assert_eq!(set("not_my_board"), 5, "a setting of [boards.not_my_board] is missing on the page");
     }
 }

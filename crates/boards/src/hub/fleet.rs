@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -14,12 +15,20 @@ use nave_core::hub::http::Routes;
 use nave_core::hub::job::Job;
 use nave_core::hub::leases::{Holder, PoolKind};
 use nave_core::hub::op::Op;
+use nave_core::hub::people::idp::Program;
 use nave_core::hub::store::MigrationSet;
 use nave_core::id::NodeId;
 use nave_link::address::Target;
 
-use super::dialect::not_my_board;
+use super::dialect::not_my_board::{self, Auth, PROGRAM};
 use super::{Boards, MANAGE, NAME, READ, REGISTER, RESERVE, maintenance, native};
+
+impl Boards {
+    /// Whether people and machines of this hub sign in to not-my-board.
+    fn lets_people_in(&self) -> bool {
+        self.config().not_my_board.enabled && self.0.auth.as_ref().is_some_and(Auth::lets_people_in)
+    }
+}
 
 impl Fleet for Boards {
     fn name(&self) -> &'static str {
@@ -49,7 +58,18 @@ impl Fleet for Boards {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        Vec::new()
+        if !self.lets_people_in() {
+            return Vec::new();
+        }
+        let boards = self.clone();
+        // Whatever is told of a person, at once; what is told of nothing, within the minute.
+        vec![Job::new("boards.look_again", Duration::from_mins(1), Some("person"), move |_| {
+            let boards = boards.clone();
+            async move {
+                let count = boards.0.sessions.look_again().await?;
+                Ok(format!("{count} connections of not-my-board"))
+            }
+        })]
     }
 
     fn measures(&self, hub: &Hub) -> Vec<Measure> {
@@ -85,7 +105,7 @@ impl Fleet for Boards {
             let advice = "everybody who reaches the hub can reserve places: name your own networks in boards.not_my_board.open_to";
             (Verdict::Warn, format!("open to {}: {advice}", networks.join(", ")))
         } else {
-            let sign_in = self.0.auth.as_ref().map(|auth| format!("clients sign in at {}", auth.issuer()));
+            let sign_in = self.0.auth.as_ref().map(Auth::told);
             let open = (!networks.is_empty()).then(|| format!("open to {}", networks.join(", ")));
             let doors: Vec<String> = open.into_iter().chain(sign_in).collect();
             (Verdict::Pass, format!("{} places; {}", self.places().count(), doors.join("; ")))
@@ -105,9 +125,22 @@ impl Fleet for Boards {
     }
 
     fn hear(&self, _: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {
-        if let NodeHappening::Revoked(id) = happening {
-            self.0.links.end(id);
+        let NodeHappening::Revoked(id) = happening else { return std::future::ready(()).boxed() };
+        self.0.links.end(id);
+        let boards = self.clone();
+        async move {
+            if let Err(error) = boards.0.sessions.look_again().await {
+                tracing::warn!(%error, "clients of not-my-board are not looked at again yet");
+            }
         }
-        std::future::ready(()).boxed()
+        .boxed()
+    }
+
+    fn program(&self) -> Option<Program> {
+        self.lets_people_in().then_some(PROGRAM)
+    }
+
+    fn waits_for(&self, state: &str) -> Option<IpAddr> {
+        self.0.logins.source(state)
     }
 }

@@ -68,7 +68,7 @@ impl Boards {
     ///
     /// When tokens of a provider cannot be checked as the configuration says.
     pub fn new(config: BoardsConfig) -> Result<Self, ConfigError> {
-        let auth = config.not_my_board.auth.clone().map(Auth::new).transpose()?;
+        let auth = Auth::new(&config.not_my_board)?;
         Ok(Self(Arc::new(Shared {
             config,
             auth,

@@ -36,12 +36,16 @@ pub async fn farm(settings: &str) -> anyhow::Result<TestHub> {
 pub async fn farm_and_fleet(settings: &str) -> anyhow::Result<(TestHub, Boards)> {
     let config = BoardsConfig::read(&settings.parse()?)?;
     let boards = Boards::new(config)?;
-    let setup = TestHubSetup {
+    Ok((TestHub::with(setup(&boards)).await?, boards))
+}
+
+/// What a hub with this fleet is made of.
+pub fn setup(boards: &Boards) -> TestHubSetup {
+    TestHubSetup {
         fleets: vec![Arc::new(boards.clone())],
         sections: vec![Arc::new(boards.clone())],
         ..TestHubSetup::default()
-    };
-    Ok((TestHub::with(setup).await?, boards))
+    }
 }
 
 async fn tls(hub: &TestHub) -> anyhow::Result<TlsStream<TcpStream>> {

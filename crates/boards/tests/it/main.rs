@@ -12,6 +12,7 @@ mod exporter;
 mod exporter_farm;
 mod exporter_login;
 mod native;
+mod people;
 mod pages;
 mod pages_gallery;
 mod probes;

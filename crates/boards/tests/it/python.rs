@@ -88,7 +88,7 @@ impl Farm {
 }
 
 /// The first line that is asked for, of those that a program prints.
-async fn line(
+pub async fn line(
     output: &mut (impl AsyncBufRead + Unpin),
     wanted: impl Fn(&str) -> bool,
 ) -> anyhow::Result<String> {

@@ -63,3 +63,43 @@ pub struct ApiTokenSecret {
     /// Its secret, for `Authorization: Bearer`.
     pub secret: String,
 }
+
+/// Asks for an ID token of one's own, for a program.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct IdTokenRequest {
+    /// The program that it is shown to.
+    #[cfg_attr(feature = "hub", schema(example = "not-my-board"))]
+    pub program: String,
+}
+
+/// An ID token: it says who somebody is, to one program, until it ends.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct IdToken {
+    /// The token.
+    pub token: String,
+    /// When it ends.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+}
+
+/// A program into which somebody signed in with the account here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct ProgramSignIn {
+    /// Its id.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
+    pub id: String,
+    /// Which program.
+    pub program: String,
+    /// Where the program was.
+    pub address: String,
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When the program last got a token.
+    #[serde(with = "time::serde::rfc3339")]
+    pub last_used_at: OffsetDateTime,
+}

@@ -13,6 +13,7 @@ use super::http::Routes;
 use super::job::Job;
 use super::leases::PoolKind;
 use super::op::Op;
+use super::people::idp::Program;
 use super::store::MigrationSet;
 use crate::api::Check;
 use crate::id::NodeId;
@@ -74,6 +75,12 @@ pub trait Fleet: Send + Sync {
     /// Whether what somebody holds in this fleet lets it open a target on a node. When that ends, the fleet has the streams
     /// to it looked at again ([`super::streams::Streams::recheck_to`]).
     fn lets_open(&self, hub: &Hub, op: &Op, node: NodeId, target: &Target) -> bool;
+
+    /// The program into which people can sign in with their account here, if the configuration lets them.
+    fn program(&self) -> Option<Program>;
+
+    /// From where its program waits for the answer to a sign-in, by the state that it chose for it.
+    fn waits_for(&self, state: &str) -> Option<IpAddr>;
 
     /// Hears what happened to a node; in order for each node.
     fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()>;

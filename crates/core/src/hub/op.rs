@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::access::{Action, NodeRoles, Rights};
 use crate::clock::Clock;
-use crate::id::{NodeId, PersonId, RequestId, SessionId, TokenId};
+use crate::id::{NodeId, PersonId, RequestId, SessionId, SignInId, TokenId};
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub enum Via {
     Token(TokenId),
     /// The key of a device, which is a node that acts for its person.
     Device(NodeId),
+    /// An ID token that a program got by its sign-in.
+    Program(SignInId),
 }
 
 /// The context of one operation.

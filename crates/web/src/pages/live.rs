@@ -208,7 +208,7 @@ impl Listener {
         match &self.op.actor {
             Actor::Person(person) => match person.via {
                 Via::Session(id) => sessions::stands(&self.hub, id).await.unwrap_or(true),
-                Via::Token(_) | Via::Device(_) => false,
+                Via::Token(_) | Via::Device(_) | Via::Program(_) => false,
             },
             _ => true,
         }

@@ -9,6 +9,7 @@ mod live;
 mod nodes;
 mod overview;
 mod people;
+mod program;
 mod provider;
 mod reference;
 mod rest;
@@ -63,6 +64,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         reference::routes,
         account::routes,
         device::routes,
+        program::routes,
         live::routes,
         rest::routes,
     ]

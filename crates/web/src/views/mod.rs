@@ -11,6 +11,7 @@ pub mod listing;
 pub mod nodes;
 pub mod overview;
 pub mod people;
+pub mod program;
 pub mod reference;
 pub mod settings;
 pub mod status;

@@ -72,6 +72,11 @@ impl NodeRoles {
         1 << role as u8
     }
 
+    /// The roles, in words.
+    pub fn words(self) -> Vec<&'static str> {
+        NodeRole::ALL.into_iter().filter(|role| self.0 & Self::bit(*role) != 0).map(NodeRole::word).collect()
+    }
+
     /// Whether a role is in both.
     pub const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -80,8 +85,7 @@ impl NodeRoles {
 
 impl fmt::Display for NodeRoles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let among = NodeRole::ALL.into_iter().filter(|role| self.0 & Self::bit(*role) != 0);
-        f.write_str(&among.map(NodeRole::word).collect::<Vec<_>>().join(" or "))
+        f.write_str(&self.words().join(" or "))
     }
 }
 

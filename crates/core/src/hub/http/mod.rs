@@ -8,6 +8,7 @@ mod guard;
 mod health;
 mod input;
 mod openapi;
+mod provider;
 mod routes;
 mod upgrades;
 
@@ -21,7 +22,9 @@ use super::store::{Migration, MigrationSet};
 
 /// The core's own routes.
 pub fn core_routes() -> Routes {
-    super::metrics::routes(upgrades::routes(api::routes(health::routes(Routes::default()))))
+    super::metrics::routes(provider::routes(upgrades::routes(api::routes(health::routes(
+        Routes::default(),
+    )))))
 }
 
 /// The core's own tables.
@@ -48,6 +51,9 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         "mails",
         "lease_pools",
         "leases",
+        "signing_keys",
+        "program_sign_ins",
+        "program_secrets",
     ],
     migrations: &[
         Migration {
@@ -65,6 +71,7 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
             "leases on their own",
             include_str!("../../../migrations/both/0006_leases_on_their_own.sql"),
         ),
+        on_both(7, "programs", include_str!("../../../migrations/both/0007_programs.sql")),
     ],
 };
 

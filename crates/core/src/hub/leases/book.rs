@@ -51,7 +51,7 @@ pub(super) struct Step {
 pub(super) enum Asked {
     /// A lease is granted once this is durable.
     Step(Box<Step>),
-    /// The asker's own, from before it was cut off.
+    /// The asker's own: from before it was cut off, or held without a connection so far.
     Again(Box<(Lease, u64, Asker)>),
     /// Others have it.
     Waits(Ticket),
@@ -172,7 +172,7 @@ impl Book {
             return Asked::NoneThere;
         }
         if let Some(seat) = asker.seat
-            && let Some(own) = self.left_behind(&there, &asker.holder)
+            && let Some(own) = self.without_seat(&there, &asker.holder)
         {
             return self.take_up(&own, seat, asker);
         }
@@ -199,11 +199,12 @@ impl Book {
         self.resources.get(name).is_some_and(|resource| resource.here)
     }
 
-    /// A resource among these whose holder is away and is this one.
-    fn left_behind(&self, among: &BTreeSet<String>, holder: &Holder) -> Option<String> {
+    /// A resource among these that this holder has, and has no connection for: it was left behind, or is held without
+    /// one.
+    fn without_seat(&self, among: &BTreeSet<String>, holder: &Holder) -> Option<String> {
         let is_its = |name: &&String| {
             let held = self.resources.get(*name).and_then(Resource::held);
-            held.is_some_and(|held| held.is_left_behind() && held.lease.holder.is(holder))
+            held.is_some_and(|held| held.seat.is_none() && held.lease.holder.is(holder))
         };
         among.iter().find(is_its).cloned()
     }
@@ -214,7 +215,9 @@ impl Book {
         held.seat = Some(seat);
         held.lease.holder = asker.holder.clone();
         held.lease.address = asker.op.source;
-        held.lease.label.clone_from(&asker.label);
+        if held.lease.bound {
+            held.lease.label.clone_from(&asker.label);
+        }
         let lease = held.lease.clone();
         Asked::Again(Box::new((lease, resource.tell(), asker)))
     }
@@ -326,7 +329,12 @@ impl Book {
             match &mut resource.usage {
                 Usage::Held(held) if held.seat == Some(seat) => {
                     (held.seat, held.gone_since) = (None, now);
-                    left.push(held.lease.id);
+                    if held.lease.bound {
+                        left.push(held.lease.id);
+                    } else {
+                        // It stands on its own, and nobody uses it from there any more.
+                        held.lease.address = None;
+                    }
                     resource.tell();
                 }
                 Usage::Changing(Some(held)) if held.seat == Some(seat) => {

@@ -11,13 +11,23 @@ use crate::hub::context::Hub;
 pub struct Granted {
     lease: Option<Lease>,
     number: u64,
+    /// Whether it was its holder's before, without any connection: then it does not end by not being taken.
+    stands: bool,
     hub: Arc<Hub>,
     pool: Arc<Pool>,
 }
 
 impl Granted {
     pub(super) fn new(hub: &Arc<Hub>, pool: &Arc<Pool>, lease: Lease, number: u64) -> Self {
-        Self { lease: Some(lease), number, hub: Arc::clone(hub), pool: Arc::clone(pool) }
+        Self { lease: Some(lease), number, stands: false, hub: Arc::clone(hub), pool: Arc::clone(pool) }
+    }
+
+    /// One that its holder has already.
+    pub(super) fn again(hub: &Arc<Hub>, pool: &Arc<Pool>, lease: Lease, number: u64) -> Self {
+        let stands = !lease.bound;
+        let mut again = Self::new(hub, pool, lease, number);
+        again.stands = stands;
+        again
     }
 
     /// The lease.
@@ -45,6 +55,9 @@ impl std::fmt::Debug for Granted {
 impl Drop for Granted {
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else { return };
+        if self.stands {
+            return;
+        }
         let (hub, pool) = (Arc::clone(&self.hub), Arc::clone(&self.pool));
         self.hub.tasks.spawn(async move {
             let op = hub.op("lease.not_taken");

@@ -73,7 +73,8 @@ impl Pool {
     /// Asks for one of several resources, and waits for it in the queue if others have them. `choose` picks one of those
     /// that are free, by its index. Whoever drops this future takes the wish back.
     ///
-    /// Whoever asks again after its connection broke gets what it had, if that is acceptable.
+    /// Whoever asks again after its connection broke gets what it had, if that is acceptable; so does whoever asks for a
+    /// connection and holds it without one.
     ///
     /// # Errors
     ///
@@ -105,7 +106,7 @@ impl Pool {
             Asked::Again(again) => {
                 let (lease, number, asker) = *again;
                 // Received below, since the receiver is alive.
-                let _ = asker.answer.send(Ok(Granted::new(hub, self, lease, number)));
+                let _ = asker.answer.send(Ok(Granted::again(hub, self, lease, number)));
                 None
             }
             Asked::Waits(ticket) => {

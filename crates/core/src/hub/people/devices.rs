@@ -184,6 +184,7 @@ pub async fn revoke(op: &Op, hub: &Arc<Hub>, id: &str) -> Result<()> {
     }
     nodes::store::revoke(&mut act, row.id).await?;
     hub.record(&mut act, op, about("device.revoked", row.id, &row.name, json!({}))).await?;
+    super::tell_after_commit(&mut act, hub, owner);
     act.commit().await?;
     put_out_one(hub, row.id, "this device was signed out").await;
     Ok(())
@@ -208,7 +209,7 @@ fn require_browser(op: &Op) -> Result<PersonId> {
     let me = access::require_person(op)?;
     match me.via {
         Via::Session(_) => Ok(me.id),
-        Via::Token(_) | Via::Device(_) => {
+        Via::Token(_) | Via::Device(_) | Via::Program(_) => {
             Err(Error::Forbidden("a device is let in from the browser, signed in".to_owned()))
         }
     }

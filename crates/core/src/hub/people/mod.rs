@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod devices;
+pub mod idp;
 pub mod links;
 pub mod oidc;
 pub mod password;
@@ -59,6 +60,8 @@ pub struct People {
     pub settings: PeopleSettings,
     /// Where people can sign in besides here.
     pub providers: providers::Providers,
+    /// What this hub vouches with, where people sign in with their account here.
+    pub signing: idp::SigningKeys,
     /// Hashes and checks passwords.
     pub passwords: password::Passwords,
     /// Wrong passwords and codes, by account.
@@ -77,6 +80,7 @@ impl People {
         Self {
             settings,
             providers,
+            signing: idp::SigningKeys::default(),
             passwords: password::Passwords::new(),
             wrong_names: throttle::Throttle::by_name(clock.clone()),
             asked: throttle::Throttle::new(clock.clone()),

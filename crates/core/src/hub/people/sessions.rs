@@ -149,7 +149,7 @@ pub async fn list(op: &Op, hub: &Hub, who: &str) -> Result<Vec<Session>> {
     let current = match access::require_person(op) {
         Ok(me) if me.id.to_string() == who => match me.via {
             Via::Session(id) => Some(id),
-            Via::Token(_) | Via::Device(_) => None,
+            Via::Token(_) | Via::Device(_) | Via::Program(_) => None,
         },
         _ => {
             access::require(op, super::READ)?;
@@ -203,7 +203,7 @@ pub async fn end_others(op: &Op, hub: &Hub) -> Result<u64> {
     let me = access::require_person(op)?;
     let but = match me.via {
         Via::Session(id) => Some(id),
-        Via::Token(_) | Via::Device(_) => None,
+        Via::Token(_) | Via::Device(_) | Via::Program(_) => None,
     };
     let mut act = hub.store.begin().await?;
     let row = super::find(act.connection(), &me.id.to_string()).await?;
@@ -214,7 +214,7 @@ pub async fn end_others(op: &Op, hub: &Hub) -> Result<u64> {
     Ok(ended)
 }
 
-/// Forgets what has ended: sessions, tokens, links, devices that wait. Returns how many.
+/// Forgets what has ended: sessions, tokens, links, devices that wait, programs. Returns how many.
 pub async fn forget_ended(op: &Op, hub: &Hub) -> Result<u64> {
     access::require(op, super::RESET)?;
     let now = hub.clock.now();
@@ -226,7 +226,7 @@ pub async fn forget_ended(op: &Op, hub: &Hub) -> Result<u64> {
     gone += store::links::delete_ended(&mut act, yesterday).await?;
     gone += store::devices::delete_ended(&mut act, yesterday).await?;
     act.commit().await?;
-    Ok(gone)
+    Ok(gone + super::idp::forget_ended(op, hub).await?)
 }
 
 fn text(address: Option<IpAddr>) -> String {

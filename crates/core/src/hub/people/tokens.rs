@@ -30,7 +30,7 @@ const NOTED_EVERY: Duration = Duration::from_mins(1);
 /// Makes a token for oneself. A token cannot make another.
 pub async fn make(op: &Op, hub: &Hub, new: &NewApiToken) -> Result<ApiTokenSecret> {
     let me = access::require_person(op)?;
-    if matches!(me.via, Via::Token(_)) {
+    if matches!(me.via, Via::Token(_) | Via::Program(_)) {
         return Err(Error::Forbidden("an API token cannot make another: sign in to do that".to_owned()));
     }
     let name = check_name(&new.name)?;
@@ -84,6 +84,7 @@ pub async fn end(op: &Op, hub: &Hub, id: &str) -> Result<()> {
     let mut act = hub.store.begin().await?;
     let name = table::delete(&mut act, parsed, me.id).await?.ok_or_else(missing)?;
     hub.record(&mut act, op, about("token.ended", id, &name, json!({}))).await?;
+    super::tell_after_commit(&mut act, hub, me.id);
     act.commit().await
 }
 

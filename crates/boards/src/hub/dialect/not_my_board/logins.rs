@@ -2,6 +2,7 @@
 //! what the browser brings is passed on to whoever named the same secret state.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
@@ -12,7 +13,14 @@ const MOST: usize = 10_000;
 
 /// What a browser brings: the query of the address that it comes back to.
 type Query = Map<String, Value>;
-type Waiting = HashMap<String, watch::Sender<Option<Query>>>;
+type Waiting = HashMap<String, Begun>;
+
+#[derive(Debug)]
+struct Begun {
+    /// Where the command line is.
+    source: IpAddr,
+    came: watch::Sender<Option<Query>>,
+}
 
 /// Who waits, by state.
 #[derive(Debug, Default)]
@@ -31,20 +39,26 @@ impl Logins {
     }
 
     /// Begins to wait; `None` when too many do.
-    pub(super) fn begin(&self, state: &str) -> Option<Login<'_>> {
+    pub(super) fn begin(&self, state: &str, source: IpAddr) -> Option<Login<'_>> {
         let mut waiting = self.waiting();
         if waiting.len() >= MOST && !waiting.contains_key(state) {
             return None;
         }
-        let came = waiting.entry(state.to_owned()).or_default().subscribe();
+        let begun = waiting.entry(state.to_owned());
+        let came = begun.or_insert_with(|| Begun { source, came: watch::Sender::default() }).came.subscribe();
         Some(Login { logins: self, state: state.to_owned(), came })
+    }
+
+    /// From where somebody waits with this state.
+    pub(in crate::hub) fn source(&self, state: &str) -> Option<IpAddr> {
+        self.waiting().get(state).map(|begun| begun.source)
     }
 
     /// A browser came back; whether anybody waits for it.
     pub(super) fn came(&self, state: &str, query: Query) -> bool {
         let waiting = self.waiting();
-        let Some(sender) = waiting.get(state) else { return false };
-        sender.send_if_modified(|came| {
+        let Some(begun) = waiting.get(state) else { return false };
+        begun.came.send_if_modified(|came| {
             let first = came.is_none();
             if first {
                 *came = Some(query);
@@ -68,7 +82,7 @@ impl Drop for Login<'_> {
     fn drop(&mut self) {
         let mut waiting = self.logins.waiting();
         // This one is still counted.
-        if waiting.get(&self.state).is_some_and(|sender| sender.receiver_count() <= 1) {
+        if waiting.get(&self.state).is_some_and(|begun| begun.came.receiver_count() <= 1) {
             waiting.remove(&self.state);
         }
     }

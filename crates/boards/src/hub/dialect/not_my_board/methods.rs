@@ -110,7 +110,7 @@ async fn get_authentication_response(
     let Value::String(state) = hashable(&state)? else {
         return Err(Failure::raised("the state of a sign-in must be a text"));
     };
-    let begun = session.logins().begin(state);
+    let begun = session.begin_login(state);
     let mut login = begun.ok_or_else(|| Failure::raised("too many sign-ins are under way"))?;
     let told = channel.notify("oidc_callback_registered").await;
     told.map_err(|error| Failure::raised(error.to_string()))?;

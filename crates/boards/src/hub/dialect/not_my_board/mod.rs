@@ -10,7 +10,7 @@ mod python;
 mod routes;
 mod session;
 
-pub(in crate::hub) use self::auth::Auth;
+pub(in crate::hub) use self::auth::{Auth, PROGRAM};
 pub use self::auth::{AuthTable, IssuerTable, Permission, Role};
 pub(in crate::hub) use self::logins::Logins;
 pub use self::methods::METHODS;

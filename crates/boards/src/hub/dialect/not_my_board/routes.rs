@@ -19,7 +19,6 @@ use serde_json::{Map, Value, json};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::auth::Auth;
 use super::session::Session;
 use super::{address, description, python};
 use crate::hub::{Boards, READ};
@@ -37,7 +36,9 @@ pub(in crate::hub) fn routes(boards: &Boards, routes: Routes) -> Routes {
         .get("/api/v1/places", Access::Listed, move |connection, headers: HeaderMap| async move {
             list_places(&places, connection, &headers).await
         })
-        .get("/api/v1/auth-info", Access::Open, move || async move { auth_info(&info) })
+        .get("/api/v1/auth-info", Access::Open, move |State(hub): State<Arc<Hub>>| async move {
+            auth_info(&info, &hub)
+        })
         .get("/oidc-callback", Access::Open, move |request: Request| async move {
             oidc_callback(&callback, &request)
         })
@@ -118,12 +119,12 @@ async fn list_places(boards: &Boards, connection: From, headers: &HeaderMap) -> 
 }
 
 /// Where clients sign in, if they need to.
-fn auth_info(boards: &Boards) -> Response {
+fn auth_info(boards: &Boards, hub: &Hub) -> Response {
     if !boards.config().not_my_board.enabled {
         return off();
     }
-    let info = boards.0.auth.as_ref().map_or_else(|| json!({}), Auth::info);
-    Json(info).into_response()
+    let info = boards.0.auth.as_ref().map_or_else(|| Ok(json!({})), |auth| auth.info(hub));
+    info.map_or_else(Error::into_response, |info| Json(info).into_response())
 }
 
 /// A browser comes back from a provider.

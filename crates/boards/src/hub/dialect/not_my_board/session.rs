@@ -12,13 +12,14 @@ use nave_core::hub::context::Hub;
 use nave_core::hub::error::Error;
 use nave_core::hub::leases::{Held, Seat};
 use nave_core::hub::op::{Actor, Client, Op};
+use nave_core::hub::people::idp;
 use nave_core::id::{LeaseId, RequestId};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::auth::Identity;
+use super::auth::{Identity, PROGRAM};
 use super::description::Description;
-use super::logins::Logins;
+use super::logins::Login;
 use crate::hub::gate::{Exporter, Refusal};
 use crate::hub::places::{self, Place, Reach};
 use crate::hub::reserve::{self, Reserved, Terms};
@@ -66,6 +67,15 @@ impl Sessions {
                 at.remove(&session.address);
             }
         }
+    }
+
+    /// Finds out anew what people and machines of this hub may do who are connected; how many connections there are.
+    pub(in crate::hub) async fn look_again(&self) -> Result<usize, Error> {
+        let all: Vec<Arc<Session>> = self.at().values().flatten().filter_map(Weak::upgrade).collect();
+        for session in &all {
+            session.look_again().await?;
+        }
+        Ok(all.len())
     }
 
     /// Whether somebody who is connected from there may do this.
@@ -117,17 +127,17 @@ impl Session {
 
     /// Each request is an operation of its own.
     fn op(&self) -> Op {
-        let identity = self.state().identity.clone();
-        let (id, name, may) = match identity {
-            Some(identity) => (identity.id, identity.name, identity.may),
-            None if self.open => {
-                (self.address.to_string(), format!("<{}>", self.id), vec![READ, REGISTER, RESERVE])
-            }
-            None => (self.address.to_string(), format!("<{}>", self.id), Vec::new()),
-        };
-        let client = Client { dialect: "not-my-board", id, name, may };
+        let known = self.state().identity.as_ref().map(|identity| identity.actor.clone());
+        self.op_of(known.unwrap_or_else(|| {
+            let may = if self.open { vec![READ, REGISTER, RESERVE] } else { Vec::new() };
+            let (id, name) = (self.address.to_string(), format!("<{}>", self.id));
+            Actor::Client(Client { dialect: "not-my-board", id, name, may })
+        }))
+    }
+
+    fn op_of(&self, actor: Actor) -> Op {
         Op {
-            actor: Actor::Client(client),
+            actor,
             source: Some(self.address),
             request: RequestId::new(),
             clock: self.hub.clock.clone(),
@@ -138,8 +148,9 @@ impl Session {
         Seat(self.id)
     }
 
-    pub(super) fn logins(&self) -> &Logins {
-        &self.boards.0.logins
+    /// A command line waits for its browser; `None` when too many do.
+    pub(super) fn begin_login(&self, state: &str) -> Option<Login<'_>> {
+        self.boards.0.logins.begin(state, self.address)
     }
 
     /// Lets pass whoever may do this; not-my-board knows two roles. Who the client is, it is asked when that matters
@@ -165,7 +176,7 @@ impl Session {
             return Ok(());
         }
         let identity = self.ask().await?;
-        tracing::info!(client = identity.name, address = %self.address, "a client has signed in");
+        tracing::info!(client = identity.actor.name(), address = %self.address, "a client has signed in");
         let ends = identity.expires_at;
         self.state().identity = Some(identity);
         let session = Arc::clone(self);
@@ -188,7 +199,38 @@ impl Session {
             Err(_) => return Err(Failure::raised("no ID token came in time")),
         };
         let token = token.as_str().ok_or_else(|| Failure::raised("this is no ID token"))?;
-        auth.identify(token, &self.hub.clock).await.map_err(Failure::raised)
+        auth.identify(&self.hub, token).await.map_err(Failure::raised)
+    }
+
+    /// Takes over who the client is by now; whether it may still do what it has done.
+    fn is_now(&self, identity: Identity) -> bool {
+        let op = self.op_of(identity.actor.clone());
+        let mut state = self.state();
+        let lost = state.used.iter().any(|action| access::require(&op, *action).is_err());
+        let same = |known: &Identity| (known.actor.kind(), known.actor.id()) == (op.actor.kind(), op.actor.id());
+        let other = state.identity.as_ref().is_some_and(|known| !same(known));
+        state.identity = Some(identity);
+        if lost || other {
+            tracing::info!(address = %self.address, "a client may not do any more what it did");
+        }
+        !lost && !other
+    }
+
+    /// Finds out anew what somebody of this hub may do, who is signed in here, and sends away who may not do any more what
+    /// was done.
+    async fn look_again(&self) -> Result<(), Error> {
+        let Some(known) = self.state().identity.clone() else { return Ok(()) };
+        if matches!(known.actor, Actor::Client(_)) {
+            return Ok(());
+        }
+        let stays = match idp::renewed(&self.hub, PROGRAM, &known.actor).await? {
+            Some(actor) => self.is_now(Identity { actor, ..known }),
+            None => false,
+        };
+        if !stays {
+            self.channel.close();
+        }
+        Ok(())
     }
 
     /// Asks for a new token whenever one has ended; returns when none comes, or one that allows less than was done.
@@ -198,13 +240,8 @@ impl Session {
             tokio::time::sleep(left.try_into().unwrap_or_default()).await;
             match self.ask().await {
                 Ok(identity) => {
-                    let mut state = self.state();
-                    let lost = state.used.iter().any(|action| !identity.may.contains(action));
-                    let other = state.identity.as_ref().is_some_and(|known| known.id != identity.id);
                     ends = identity.expires_at;
-                    state.identity = Some(identity);
-                    if lost || other {
-                        tracing::info!(address = %self.address, "a client may not do any more what it did");
+                    if !self.is_now(identity) {
                         return;
                     }
                 }

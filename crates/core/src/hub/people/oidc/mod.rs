@@ -21,4 +21,4 @@ pub use self::error::OidcError;
 pub use self::provider::{Begun, Pending, Provider, Refreshed, SetupError, SignedIn};
 pub use self::template::{NameTemplate, NotATemplate};
 pub use self::tokens::Tokens;
-pub use self::voucher::{Voucher, VoucherError, unverified};
+pub use self::voucher::{Voucher, VoucherError, checked, unverified};

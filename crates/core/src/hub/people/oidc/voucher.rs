@@ -8,9 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openidconnect::{ClientId, IssuerUrl};
 use serde_json::{Map, Value};
+use time::OffsetDateTime;
 
 use super::config::Issuer;
-use super::discovery::Directory;
+use super::discovery::{Directory, Metadata};
 use super::error::OidcError;
 use super::fetch::{Fetch, FetchSetupError};
 use super::verify::{Expected, IdToken};
@@ -64,6 +65,25 @@ impl Voucher {
         // Word by word, since permissions compare them: the checked form has lost how some were written.
         unverified(token).ok_or_else(|| OidcError::not_understood("its claims are no object"))
     }
+}
+
+/// Everything that a token says, if it is believed by what its provider publishes: `about` is what stands at its
+/// `openid-configuration`, `keys` its key set.
+pub fn checked(
+    about: Value,
+    keys: Value,
+    client_id: &str,
+    token: &str,
+    now: OffsetDateTime,
+) -> Result<Map<String, Value>, OidcError> {
+    let parsed = IdToken::from_str(token).map_err(OidcError::not_understood)?;
+    let metadata: Metadata = serde_json::from_value(about).map_err(OidcError::not_understood)?;
+    let metadata = metadata.set_jwks(serde_json::from_value(keys).map_err(OidcError::not_understood)?);
+    let client_id = ClientId::new(client_id.to_owned());
+    let expected =
+        Expected { metadata: &metadata, client_id: &client_id, nonce: None, access_token: None, now };
+    expected.check(&parsed)?;
+    unverified(token).ok_or_else(|| OidcError::not_understood("its claims are no object"))
 }
 
 /// What a token says of itself, before anybody has checked it: good for finding out whom to ask.

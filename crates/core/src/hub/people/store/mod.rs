@@ -1,10 +1,12 @@
 //! The tables of people: accounts and roles here, and in the modules below sessions, API tokens, one-time links,
-//! access requests and devices that wait.
+//! access requests, devices that wait, programs with what they are told is signed with.
 
 pub mod devices;
 pub mod links;
+pub mod programs;
 pub mod requests;
 pub mod sessions;
+pub mod signing_keys;
 pub mod tokens;
 
 use std::collections::HashMap;

@@ -57,6 +57,10 @@ fn read(row: &AnyRow) -> Result<TokenRow> {
     })
 }
 
+pub async fn by_id(reader: &mut AnyConnection, id: TokenId) -> Result<Option<TokenRow>> {
+    Ok(fetch(reader, "WHERE id = $1", &id.to_string()).await?.into_iter().next())
+}
+
 pub async fn by_secret(reader: &mut AnyConnection, hash: &str) -> Result<Option<TokenRow>> {
     Ok(fetch(reader, "WHERE secret_hash = $1", hash).await?.into_iter().next())
 }
