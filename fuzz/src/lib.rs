@@ -66,6 +66,13 @@ pub const TARGETS: &[Target] = &[
         b"code=c0de&state=abc&iss=https%3A%2F%2Fid.example.org&session_state=x",
         b"error=access_denied&error_description=no+thanks&state=abc",
     ] },
+    Target { name: "sign_in_request", run: sign_in_request, seeds: &[
+        b"scope=openid+profile+email+offline_access&response_type=code&client_id=not-my-board&redirect_uri=https%3A%2F%2Fhub%3A3101%2Foidc-callback&state=s&nonce=n&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256",
+        b"response_type=code&response_type=token&code_challenge=AAAA&code_challenge_method=plain&prompt=none",
+    ] },
+    Target { name: "not_my_board_config", run: not_my_board_config, seeds: &[
+        b"log_level = \"debug\"\nuniqueness_tolerance = 0.05\n[auth]\nissuer = \"https://i.example\"\nclient_id = \"c\"\n[[auth.permissions]]\nclaims = { groups = [\"a\", 5], deep = { a = 1.5 } }\nroles = [\"importer\"]\n[auth.issuers.\"https://i.example\"]\nuser_name_formats = [\"$name ${sub} $$\"]\n",
+    ] },
     Target { name: "oidc_claims", run: oidc_claims, seeds: &[
         br#"{"sub":"1","email":"ada@example.org","email_verified":true,"name":"Ada","groups":["hub-admins"],"realm":{"roles":"staff"}}"#,
         b"{given_name} {family_name}",
@@ -96,6 +103,25 @@ pub const TARGETS: &[Target] = &[
 
 fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
+}
+
+fn sign_in_request(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    let again = format!("{text}&code_challenge_method=S256");
+    if nave_core::hub::people::idp::fault(text).is_none() {
+        assert!(nave_core::hub::people::idp::fault(&again).is_some(), "what stands twice is believed");
+    }
+}
+
+fn not_my_board_config(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    if let Ok(imported) = nave_boards::hub::config::import(text) {
+        let auth = imported.auth.filter(|auth| !auth.permissions.is_empty());
+        let named = auth.is_none_or(|auth| auth.issuer.is_some() && auth.client_id.is_some());
+        assert!(named, "permissions without a provider");
+        let within = |tolerance: f64| (0.0..=1.0).contains(&tolerance);
+        assert!(imported.uniqueness_tolerance.is_none_or(within), "a tolerance that the hub would not take");
+    }
 }
 
 fn access_key(bytes: &[u8]) {

@@ -70,9 +70,8 @@ pub enum Command {
     Login(Login),
     /// Sign out: this device is forgotten here and at the hub
     Logout,
-    /// Make and end API tokens, by which programs act for you
-    #[command(subcommand)]
-    Token(Token),
+    /// Make and end tokens, by which programs act for you
+    Token(TokenArgs),
     /// See what the hub mailed, send it again, or test sending
     #[command(subcommand)]
     Mail(Mail),
@@ -467,6 +466,16 @@ pub struct Login {
     /// The fingerprint of the hub's certificate, or its first 16 characters or more
     #[arg(long, value_name = "HEX")]
     pub fingerprint: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub struct TokenArgs {
+    /// Print an ID token by which this program knows who you are, or which node this is: `not-my-board`
+    #[arg(long = "for", value_name = "PROGRAM")]
+    pub program: Option<String>,
+    #[command(subcommand)]
+    pub command: Option<Token>,
 }
 
 #[derive(Debug, Subcommand)]

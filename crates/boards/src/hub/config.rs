@@ -6,7 +6,9 @@ use std::time::Duration;
 use nave_core::hub::config::{ConfigError, NetworkText, Period, fleet_table};
 use serde::{Deserialize, Serialize};
 
-pub use super::dialect::not_my_board::{AuthTable, IssuerTable, Permission, Role};
+pub use super::dialect::not_my_board::{
+    AuthTable, Fate, Imported, IssuerTable, Note, Permission, Role, import,
+};
 
 /// `[boards]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -16,13 +16,20 @@ use tokio::net::TcpListener;
 use crate::client::{Client, body, farm, get};
 
 /// A provider that publishes a key and signs with it whatever a test wants.
-struct Provider {
-    url: String,
+pub struct Provider {
+    pub url: String,
     key: Arc<KeyPair>,
+    /// Whom its tokens are for.
+    client_id: &'static str,
 }
 
 impl Provider {
     async fn start() -> anyhow::Result<Self> {
+        Self::for_client("farm").await
+    }
+
+    /// One that knows the farm by this name.
+    pub async fn for_client(client_id: &'static str) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let key = Arc::new(KeyPair::generate(KeySize::Rsa2048)?);
@@ -56,7 +63,7 @@ impl Provider {
                 io.write_all(answer.as_bytes()).await.ok();
             }
         });
-        Ok(Self { url, key })
+        Ok(Self { url, key, client_id })
     }
 
     fn settings(&self) -> String {
@@ -83,9 +90,9 @@ impl Provider {
     }
 
     /// A token that ends so many seconds from now.
-    fn token(&self, seconds: i64, claims: &Value) -> String {
+    pub fn token(&self, seconds: i64, claims: &Value) -> String {
         let now = Clock::system().now().unix_timestamp();
-        let mut all = json!({ "iss": self.url, "aud": "farm", "iat": now, "exp": now + seconds });
+        let mut all = json!({ "iss": self.url, "aud": self.client_id, "iat": now, "exp": now + seconds });
         all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
         let header = json!({ "alg": "RS256", "kid": "k1", "typ": "JWT" });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -98,7 +105,7 @@ impl Provider {
 }
 
 /// Waits until the hub asks for a token, and brings this one.
-async fn bring(client: &mut Client, token: String) -> anyhow::Result<()> {
+pub async fn bring(client: &mut Client, token: String) -> anyhow::Result<()> {
     let asked = client.next().await?;
     assert_eq!(asked["method"], "get_id_token", "{asked}");
     client.send(&json!({ "jsonrpc": "2.0", "id": asked["id"], "result": token })).await
@@ -161,7 +168,7 @@ async fn tokens_that_do_not_suffice() -> anyhow::Result<()> {
     let honest = provider.token(600, &trusted);
     forged.replace_range(..forged.rfind('.').unwrap(), &honest[..honest.rfind('.').unwrap()]);
     assert!(told(forged).await?.contains("signature"));
-    assert!(told(provider.token(-600, &trusted)).await?.contains("expired"));
+    assert!(told(provider.token(-600, &trusted)).await?.contains("Signature has expired"));
     assert!(
         told(provider.token(600, &json!({ "sub": "ann", "aud": "other" })))
             .await?

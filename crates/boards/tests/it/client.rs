@@ -66,6 +66,20 @@ pub async fn get(hub: &TestHub, from: &str, path: &str) -> anyhow::Result<String
     Ok(answer)
 }
 
+/// As [`get`], sending a form.
+pub async fn post(hub: &TestHub, from: &str, path: &str, form: &[(&str, &str)]) -> anyhow::Result<String> {
+    let mut io = tls(hub).await?;
+    let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: hub.local\r\nX-Forwarded-For: {from}\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    io.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    io.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
 /// The body of an answer that is JSON.
 pub fn body(answer: &str) -> anyhow::Result<Value> {
     let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;

@@ -8,18 +8,21 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use fantoccini::Locator;
 use fantoccini::elements::Element;
+use nave_boards::api::ReserveRequest;
 use nave_boards::hub::config::BoardsConfig;
-use nave_boards::hub::{Boards, farm};
+use nave_boards::hub::{Boards, farm, wish};
 use nave_core::api::Role;
 use nave_core::hub::config::Period;
 use nave_core::hub::people;
+use nave_core::hub::people::oidc::unverified;
 use nave_testkit::browser::{Browser, Colours};
 use nave_testkit::hub::TestHub;
 use nave_testkit::need;
 use nave_testkit::person::{PASSWORD, TestPerson};
 use nave_testkit::wait::{PATIENCE, until};
-use tokio::io::BufReader;
-use tokio::net::TcpListener;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
 use crate::client::setup;
@@ -83,6 +86,14 @@ impl Farm {
         self.home.path().join("lib/not-my-board/auth_tokens.json")
     }
 
+    /// The ID token and the refresh token that signing in left.
+    fn stored(&self) -> anyhow::Result<(String, String)> {
+        let all: Value = serde_json::from_slice(&std::fs::read(self.tokens())?)?;
+        let hub = &all[self.hub.url().to_string()];
+        let text = |name: &str| hub[name].as_str().map(str::to_owned).context("a token");
+        Ok((text("id")?, text("refresh")?))
+    }
+
     fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
         Ok(std::fs::write(self.home.path().join(name), text)?)
     }
@@ -107,6 +118,9 @@ impl Farm {
         visit.presses("Sign in").await?;
         visit.reads("Continue in not-my-board CLI").await?;
         let complaints = visit.browser.complaints().await?;
+        // A page of plain text has no icon.
+        let complaints: Vec<String> =
+            complaints.into_iter().filter(|line| !line.contains("favicon.ico")).collect();
         ensure!(complaints.is_empty(), "{}", complaints.join("\n"));
         let ended = tokio::time::timeout(PATIENCE, login.wait()).await??;
         ensure!(ended.success(), "login: {ended}");
@@ -147,7 +161,8 @@ impl Visit {
     }
 
     async fn reads(&self, words: &str) -> anyhow::Result<()> {
-        let path = format!("//body//*[contains(normalize-space(.), {words:?})] | //body[contains(., {words:?})]");
+        let path =
+            format!("//body//*[contains(normalize-space(.), {words:?})] | //body[contains(., {words:?})]");
         self.sees(Locator::XPath(&path)).await.map(drop)
     }
 }
@@ -190,6 +205,27 @@ async fn somebody_signs_in_with_an_account_here_and_uses_the_farm_under_that_nam
     let op = grace.op(&farm.hub).await?;
     let held = farm::reservations(&op, farm.hub.hub())?;
     ensure!(held.len() == 1 && held[0].mine && held[0].holder == "Grace", "{held:?}");
+    farm.board("detach", &["demo"]).await?;
+
+    // What she reserves in the console, she uses from there, and keeps when that ends.
+    let wish =
+        ReserveRequest { places: vec!["bench".to_owned()], seconds: 3600, ..ReserveRequest::default() };
+    let hers = wish::reserve(&op, farm.hub.hub(), &farm.boards, wish).await?;
+    farm.board("attach", &["demo"]).await?;
+    let held = farm::reservations(&op, farm.hub.hub())?;
+    ensure!(held.len() == 1 && held[0].id == hers.id && held[0].until == hers.until, "{held:?}");
+    let mut io = TcpStream::connect(("127.0.0.1", local)).await?;
+    io.write_all(b"hello").await?;
+    let mut heard = [0; 5];
+    io.read_exact(&mut heard).await?;
+    ensure!(&heard == b"hello", "{heard:?}");
+    agent.start_kill()?;
+    agent.wait().await?;
+    let mut agent = farm.at_hub("agent", &[], &[])?;
+    is_ready(&mut agent).await?;
+    let held = farm::reservations(&op, farm.hub.hub())?;
+    ensure!(held.len() == 1 && held[0].id == hers.id && !held[0].left_behind, "{held:?}");
+    farm.board("reserve", &["demo"]).await?;
 
     // An account that is taken out of use loses what stands, at once.
     people::disable(&farm.hub.operator(), farm.hub.hub(), &grace.email).await?;
@@ -197,5 +233,48 @@ async fn somebody_signs_in_with_an_account_here_and_uses_the_farm_under_that_nam
         let ended = tokio::time::timeout(PATIENCE, program.wait()).await.context("it is still there")??;
         ensure!(!ended.success(), "{ended}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn tokens_are_fetched_anew_and_a_stolen_one_ends_the_sign_in() -> anyhow::Result<()> {
+    if !need("not-my-board") || !need("netns") || !need("chromium") {
+        return Ok(());
+    }
+    let farm = Farm::start(Duration::from_secs(1)).await?;
+    let grace = TestPerson::invite(&farm.hub, "Grace", &[(Role::Operator, "*")]).await?;
+    farm.sign_in(&grace).await?;
+    farm.write("bench.toml", "port = 2192\n[[parts]]\ncompatible = [\"demo\"]\n")?;
+    let (first, refresh) = farm.stored()?;
+    let ends = unverified(&first).and_then(|claims| claims["exp"].as_i64()).context("an end")?;
+    until("the token has ended", || async {
+        (farm.hub.hub().clock.now().unix_timestamp() > ends).then_some(())
+    })
+    .await?;
+    let mut exporter = farm.at_hub("export", &[], &["bench.toml"])?;
+    is_ready(&mut exporter).await?;
+    let (second, next) = farm.stored()?;
+    ensure!(second != first && next != refresh, "nothing was fetched");
+    let claims = unverified(&second).context("claims")?;
+    ensure!(
+        claims["email"] == "grace@example.org" && claims["roles"] == serde_json::json!(["operator"]),
+        "{claims:?}"
+    );
+    exporter.kill().await?;
+
+    // Whoever has the refresh token from before ends the sign-in by using it, for everybody.
+    let spoil = |id: &str, refresh: &str| -> anyhow::Result<()> {
+        let url = farm.hub.url().to_string();
+        let all = serde_json::json!({ url: { "id": id, "refresh": refresh } });
+        Ok(std::fs::write(farm.tokens(), all.to_string())?)
+    };
+    for refresh in [&refresh, &next] {
+        spoil(&first, refresh)?;
+        let mut refused = farm.at_hub("export", &[], &["bench.toml"])?;
+        let ended = tokio::time::timeout(PATIENCE, refused.wait()).await??;
+        ensure!(!ended.success(), "a refresh token was taken that had been used");
+    }
+    let programs = people::idp::list(&farm.hub.operator(), farm.hub.hub(), &grace.email).await?;
+    ensure!(programs.is_empty(), "{programs:?}");
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use nave_boards::api::PowerCommand;
-use nave_core::hub::config::Period;
+use nave_core::hub::config::{NetworkText, Period};
 
 #[derive(Debug, Subcommand)]
 pub enum Board {
@@ -80,6 +80,24 @@ pub enum Board {
         /// The place's name
         place: String,
     },
+    /// Take over the settings of not-my-board's hub: prints them as settings of this one, and says what is different
+    ImportConfig(ImportConfig),
+}
+
+#[derive(Debug, Args)]
+pub struct ImportConfig {
+    /// The settings of not-my-board's hub, as in /etc/not-my-board/hub.toml
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// A network whose clients need no sign-in (repeatable)
+    #[arg(long, value_name = "NETWORK")]
+    pub open_to: Vec<NetworkText>,
+    /// The settings of this hub [default: /etc/nave/hub.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Put them behind what stands in the settings of this hub
+    #[arg(long)]
+    pub write: bool,
 }
 
 #[derive(Debug, Args)]

@@ -19,7 +19,8 @@ use super::{BadConfiguration, Context};
 use crate::cli::HubArgs;
 use crate::logging;
 
-const DEFAULT_CONFIG: &str = "/etc/nave/hub.toml";
+/// The hub's settings, unless it is told otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/nave/hub.toml";
 
 pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -> anyhow::Result<()> {
     logging::start("info");

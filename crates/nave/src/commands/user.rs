@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Context;
 use super::node::moment;
-use crate::cli::{RoleText, Token, User};
+use crate::cli::{RoleText, Token, TokenArgs, User};
 use crate::client::segment;
 
 pub async fn run(context: &Context<'_>, command: User) -> anyhow::Result<()> {
@@ -100,8 +100,18 @@ pub async fn run(context: &Context<'_>, command: User) -> anyhow::Result<()> {
     }
 }
 
-pub async fn token(context: &Context<'_>, command: Token) -> anyhow::Result<()> {
+pub async fn token(context: &Context<'_>, args: TokenArgs) -> anyhow::Result<()> {
     let (printer, hub) = (context.printer, context.hub().await?);
+    if let Some(program) = args.program {
+        let made: api::IdToken = hub.post("/nave/v1/id-tokens", &api::IdTokenRequest { program }).await?;
+        // Whoever asked for it reads its first line and no talk.
+        if printer.is_json() {
+            return printer.value(&made);
+        }
+        printer.data(&made.token);
+        return Ok(());
+    }
+    let Some(command) = args.command else { return Ok(()) };
     match command {
         Token::Create { name, role, scope, ttl } => {
             let RoleText(held) = role.parse().map_err(anyhow::Error::msg)?;

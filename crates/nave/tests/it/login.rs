@@ -16,7 +16,7 @@ use tokio::process::Command;
 
 use crate::program::{Background, NAVE, run};
 
-fn nave(data: &Path, args: &[&str]) -> Command {
+pub fn nave(data: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(NAVE);
     command.args(args).env("NAVE_DIR", data).env_remove("HUB_ACCESS_KEY").env("NAVE_LOG", "warn");
     command.current_dir(data).stdin(std::process::Stdio::null()).kill_on_drop(true);
@@ -24,7 +24,7 @@ fn nave(data: &Path, args: &[&str]) -> Command {
 }
 
 /// Starts `nave login` and lets it in as a person would, with the code from the printed address.
-async fn sign_in(hub: &TestHub, person: &TestPerson, data: &Path) -> anyhow::Result<()> {
+pub async fn sign_in(hub: &TestHub, person: &TestPerson, data: &Path) -> anyhow::Result<()> {
     let (url, fingerprint) = (hub.url().to_string(), hub.hub().access_keys.fingerprint().to_string());
     let args = ["login", &url, "--name", "desk", "--fingerprint", &fingerprint];
     let mut login = Background::start(&mut nave(data, &args))?;

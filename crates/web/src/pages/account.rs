@@ -5,7 +5,7 @@ use nave_core::api::{NewApiToken, PersonChange, Role};
 use nave_core::hub::access;
 use nave_core::hub::error::Error;
 use nave_core::hub::http::{Access, Routes};
-use nave_core::hub::people::{self as accounts, devices, links, second_factor, sessions, tokens};
+use nave_core::hub::people::{self as accounts, devices, idp, links, second_factor, sessions, tokens};
 use nave_core::hub::{nodes, nodes::READ as NODES};
 
 use super::{Answer, Shared, done, refuse, shell, show};
@@ -26,6 +26,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .post("/account/sessions/end-others", Access::OwnPage, end_others)
         .post("/account/sessions/{session}/end", Access::OwnPage, end_session)
         .post("/account/devices/{device}/revoke", Access::OwnPage, revoke_device)
+        .post("/account/programs/{sign_in}/end", Access::OwnPage, end_program)
 }
 
 /// The forms of the page, of which one may have come back.
@@ -57,6 +58,7 @@ async fn view_of(visitor: &Visitor, hub: &Shared, forms: Forms) -> Result<Accoun
         codes_left: second_factor::codes_left(op, hub).await?,
         sessions: sessions::list(op, hub, &id).await?,
         devices: devices::list(op, hub, &id).await?,
+        programs: idp::list(op, hub, &id).await?,
         tokens: tokens::list(op, hub).await?,
         token: forms.token.unwrap_or_else(token),
         nodes,
@@ -166,4 +168,9 @@ async fn end_session(visitor: Visitor, hub: Shared, Path(id): Path<String>, Form
 async fn revoke_device(visitor: Visitor, hub: Shared, Path(id): Path<String>, Form(fields): Form) -> Answer {
     devices::revoke(&visitor.op, &hub, &id).await?;
     Ok(done(&back(&fields)?, "The device is signed out."))
+}
+
+async fn end_program(visitor: Visitor, hub: Shared, Path(id): Path<String>, Form(fields): Form) -> Answer {
+    idp::end(&visitor.op, &hub, &id).await?;
+    Ok(done(&back(&fields)?, "The program is signed out."))
 }

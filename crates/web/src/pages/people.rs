@@ -13,7 +13,7 @@ use nave_core::hub::http::{Access, Routes};
 use nave_core::hub::nodes;
 use nave_core::hub::op::Actor;
 use nave_core::hub::people::{self as accounts, CHANGE, DISABLE, READ, RESET};
-use nave_core::hub::people::{devices, links, requests, second_factor, sessions};
+use nave_core::hub::people::{devices, idp, links, requests, second_factor, sessions};
 
 use super::{Answer, Shared, done, refuse, shell, show};
 use crate::error::PageError;
@@ -103,6 +103,7 @@ async fn view_of(
         grants: grants::of_person(op, hub, &person.id).await?,
         sessions: sessions::list(op, hub, &person.id).await?,
         devices: devices::list(op, hub, &person.id).await?,
+        programs: idp::list(op, hub, &person.id).await?,
         form,
         grant: grant.unwrap_or_default(),
         nodes: node_names(visitor, hub).await?,

@@ -1,7 +1,7 @@
 //! One's own account: name, password, second factor, sessions, devices, API tokens.
 
 use askama::Template;
-use nave_core::api::{ApiToken, ApiTokenSecret, Device, Person, Role, Session};
+use nave_core::api::{ApiToken, ApiTokenSecret, Device, Person, ProgramSignIn, Role, Session};
 
 use super::people::{self, roles_words};
 use crate::shell::Shell;
@@ -30,6 +30,8 @@ pub struct Account {
     pub sessions: Vec<Session>,
     /// One's devices.
     pub devices: Vec<Device>,
+    /// The programs into which one signed in.
+    pub programs: Vec<ProgramSignIn>,
     /// One's tokens.
     pub tokens: Vec<ApiToken>,
     /// The form for a new token.

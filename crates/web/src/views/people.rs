@@ -2,7 +2,7 @@
 
 use askama::Template;
 use nave_core::api::{
-    AccessRequest, Device, Grant, Person, PersonLink, PersonStatus, Role, RoleHeld, Session,
+    AccessRequest, Device, Grant, Person, PersonLink, PersonStatus, ProgramSignIn, Role, RoleHeld, Session,
 };
 
 use super::account::{browser, scopes};
@@ -125,6 +125,8 @@ pub struct PersonDetail {
     pub sessions: Vec<Session>,
     /// Its devices.
     pub devices: Vec<Device>,
+    /// The programs into which it signed in.
+    pub programs: Vec<ProgramSignIn>,
     /// The form for name and roles.
     pub form: Filled,
     /// The form for a new right.

@@ -22,9 +22,7 @@ use super::store::{Migration, MigrationSet};
 
 /// The core's own routes.
 pub fn core_routes() -> Routes {
-    super::metrics::routes(provider::routes(upgrades::routes(api::routes(health::routes(
-        Routes::default(),
-    )))))
+    super::metrics::routes(provider::routes(upgrades::routes(api::routes(health::routes(Routes::default())))))
 }
 
 /// The core's own tables.

@@ -62,7 +62,9 @@ async fn token(Stranger(op): Stranger, State(hub): Shared, body: Body) -> Respon
             let form: Vec<(String, String)> = form_urlencoded::parse(&body.to_bytes()).into_owned().collect();
             idp::exchange(&op, &hub, &form).await
         }
-        Err(_) => Err(NotExchanged::Refused("invalid_request", "the form is too long, or did not arrive whole")),
+        Err(_) => {
+            Err(NotExchanged::Refused("invalid_request", "the form is too long, or did not arrive whole"))
+        }
     };
     let mut response = match answered {
         Ok(given) => Json(given).into_response(),

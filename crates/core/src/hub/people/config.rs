@@ -67,8 +67,13 @@ impl Default for PeopleSettings {
 impl PeopleTable {
     /// What cannot be said by the types; the error names the key.
     pub fn check(&self) -> Result<(), String> {
-        if self.id_token.is_some_and(|period| !(Duration::from_secs(1)..=LONGEST_ID_TOKEN).contains(&period.0)) {
-            return Err("id_token must be from 1s to 24h: what it says is not asked again before it ends".to_owned());
+        if self
+            .id_token
+            .is_some_and(|period| !(Duration::from_secs(1)..=LONGEST_ID_TOKEN).contains(&period.0))
+        {
+            return Err(
+                "id_token must be from 1s to 24h: what it says is not asked again before it ends".to_owned()
+            );
         }
         self.oidc.iter().try_for_each(|(name, table)| table.check(name))
     }

@@ -1,21 +1,23 @@
 //! The audit log, settings, status, the API, devices, failures.
 
-use nave_core::api::{Check, DeviceView, JobView, Verdict};
+use nave_core::api::{Check, DeviceView, JobView, Role, Verdict};
 use nave_core::hub::error::Error;
+use nave_core::hub::people::idp::Program;
 use nave_web::ui::{Filled, Tone};
 use nave_web::views::audit::{Audit, Row};
 use nave_web::views::device::{AskCode, Decide};
 use nave_web::views::failure::{DoorFailure, Failure, title};
 use nave_web::views::happening::Happening;
 use nave_web::views::listing::Listing;
+use nave_web::views::program::Decide as SignInProgram;
 use nave_web::views::reference::{Reference, nouns};
 use nave_web::views::settings::{Identity, Mail, QueuedMail, Setting, Settings};
 use nave_web::views::status::Status;
 use serde_json::json;
 use time::Duration;
 
-use super::things::{LONG, events, long_events};
-use super::{NOW, Sample, outside, refused, shell};
+use super::things::{LONG, events, long_events, person};
+use super::{HOSTILE, NOW, Sample, outside, refused, shell};
 
 const URL: &str = "https://hub.example.org:3101";
 
@@ -156,6 +158,19 @@ pub fn samples() -> Vec<Sample> {
         },
         person: "Ada".into(),
     };
+    let program = |same_place: bool| SignInProgram {
+        shell: outside("Sign in to not-my-board"),
+        program: Program {
+            id: "not-my-board",
+            name: "not-my-board",
+            does: "reserve places, and put places of its own into the farm",
+            callback: "/oidc-callback",
+        },
+        source: if same_place { "192.0.2.9" } else { "2001:db8:1234:5678:9abc:def0:1234:5678" }.into(),
+        same_place,
+        person: person(if same_place { "Ada" } else { HOSTILE }, Role::Operator),
+        request: "client_id=not-my-board".into(),
+    };
     let wrong_code = refused(
         b"code=AAAA-BBBB",
         &Error::invalid(
@@ -175,6 +190,8 @@ pub fn samples() -> Vec<Sample> {
         Sample::of("reference", &reference()),
         Sample::of("device-ask", &AskCode { shell: outside("Sign in a device"), form: wrong_code }),
         Sample::of("device-decide", &decide),
+        Sample::of("program-decide", &program(true)),
+        Sample::of("program-decide-elsewhere", &program(false)),
         Sample::of(
             "failure-403",
             &failure(

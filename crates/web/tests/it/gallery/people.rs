@@ -1,6 +1,6 @@
 //! People and the account.
 
-use nave_core::api::{ApiToken, ApiTokenSecret, PersonLink, Role};
+use nave_core::api::{ApiToken, ApiTokenSecret, PersonLink, ProgramSignIn, Role};
 use nave_core::hub::error::Error;
 use nave_web::ui::Filled;
 use nave_web::views::account::{Account, NewCodes, NewToken};
@@ -31,6 +31,7 @@ fn detail(who: nave_core::api::Person) -> PersonDetail {
         grants: vec![grant("lab:8080")],
         sessions: vec![session(false, FIREFOX)],
         devices: vec![device("grace-laptop", true)],
+        programs: vec![program("192.0.2.9")],
         grant: Filled::blank(),
         nodes: vec!["lab".into(), "ward-server".into()],
     }
@@ -45,6 +46,16 @@ fn token(name: &str) -> ApiToken {
         created_at: NOW - Duration::days(10),
         expires_at: NOW + Duration::days(80),
         last_used_at: Some(NOW - Duration::hours(2)),
+    }
+}
+
+fn program(address: &str) -> ProgramSignIn {
+    ProgramSignIn {
+        id: format!("0198f0e3-7777-7000-8000-{:012x}", address.len()),
+        program: "not-my-board".to_owned(),
+        address: address.to_owned(),
+        created_at: NOW - Duration::days(3),
+        last_used_at: NOW - Duration::minutes(40),
     }
 }
 
@@ -65,6 +76,11 @@ fn account(full: bool) -> Account {
             vec![session(true, FIREFOX)]
         },
         devices: if full { vec![device("laptop", true), device(LONG, false)] } else { vec![] },
+        programs: if full {
+            vec![program("192.0.2.9"), program("2001:db8:1234:5678:9abc:def0:1234:5678")]
+        } else {
+            vec![]
+        },
         tokens: if full { vec![token("nightly backup"), token(HOSTILE)] } else { vec![] },
         token: Filled::blank(),
         nodes: vec!["lab".into()],

@@ -12,7 +12,7 @@ use nave_core::hub::context::Hub;
 use nave_core::hub::error::Error;
 use nave_core::hub::op::{Actor, Client};
 use nave_core::hub::people::idp::{self, Program};
-use nave_core::hub::people::oidc::{Issuer, Voucher, unverified};
+use nave_core::hub::people::oidc::{Issuer, OidcError, Voucher, unverified};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -33,16 +33,18 @@ pub(in crate::hub) const PROGRAM: Program = Program {
 #[serde(deny_unknown_fields)]
 pub struct AuthTable {
     /// The provider at which people sign in; this hub, where its own people are let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<Issuer>,
     /// What the providers call the farm; `not-my-board`, where this hub's own people are let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     /// An authority to trust about the providers, instead of the system's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
     /// What who may do.
     pub permissions: Vec<Permission>,
     /// More about the providers, by their address.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub issuers: BTreeMap<Issuer, IssuerTable>,
 }
 
@@ -71,6 +73,7 @@ pub enum Role {
 #[serde(deny_unknown_fields, default)]
 pub struct IssuerTable {
     /// The claims that whoever signs in is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub show_claims: Option<Vec<String>>,
     /// How somebody is called: the first of which every `${claim}` is there.
     pub user_name_formats: Vec<String>,
@@ -188,7 +191,11 @@ impl Auth {
         let voucher = self.vouchers.get(issuer).ok_or_else(|| format!("Unknown issuer: {issuer}"))?;
         let claims = voucher.claims(token, &hub.clock).await.map_err(|error| {
             tracing::info!(issuer, error = error.chain(), "a client's token is not believed");
-            error.to_string()
+            match error {
+                // The words of the hub that this one stands in for: it is what people search for.
+                OidcError::TokenExpired(_) => "Signature has expired".to_owned(),
+                other => other.to_string(),
+            }
         })?;
         let subject = claims.get("sub").and_then(Value::as_str).ok_or("the token names nobody (sub)")?;
         let expires = claims.get("exp").and_then(Value::as_f64).ok_or("the token never expires (exp)")?;

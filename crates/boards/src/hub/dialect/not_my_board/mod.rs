@@ -4,6 +4,7 @@
 mod address;
 mod auth;
 mod description;
+mod import;
 mod logins;
 mod methods;
 mod python;
@@ -12,6 +13,7 @@ mod session;
 
 pub(in crate::hub) use self::auth::{Auth, PROGRAM};
 pub use self::auth::{AuthTable, IssuerTable, Permission, Role};
+pub use self::import::{Fate, Imported, Note, import};
 pub(in crate::hub) use self::logins::Logins;
 pub use self::methods::METHODS;
 pub(in crate::hub) use self::routes::routes;

@@ -136,12 +136,7 @@ impl Session {
     }
 
     fn op_of(&self, actor: Actor) -> Op {
-        Op {
-            actor,
-            source: Some(self.address),
-            request: RequestId::new(),
-            clock: self.hub.clock.clone(),
-        }
+        Op { actor, source: Some(self.address), request: RequestId::new(), clock: self.hub.clock.clone() }
     }
 
     fn seat(&self) -> Seat {
@@ -207,7 +202,8 @@ impl Session {
         let op = self.op_of(identity.actor.clone());
         let mut state = self.state();
         let lost = state.used.iter().any(|action| access::require(&op, *action).is_err());
-        let same = |known: &Identity| (known.actor.kind(), known.actor.id()) == (op.actor.kind(), op.actor.id());
+        let same =
+            |known: &Identity| (known.actor.kind(), known.actor.id()) == (op.actor.kind(), op.actor.id());
         let other = state.identity.as_ref().is_some_and(|known| !same(known));
         state.identity = Some(identity);
         if lost || other {

@@ -102,6 +102,11 @@ fn problem(parameters: &Parameters) -> Option<(&'static str, &'static str)> {
     None
 }
 
+/// What is wrong with a request, whoever asks: the error's code.
+pub fn fault(query: &str) -> Option<&'static str> {
+    problem(&Parameters::read(query)).map(|(code, _)| code)
+}
+
 /// Reads a request, and finds out who waits for the answer.
 fn read(hub: &Hub, query: &str) -> Result<Asked, Refusal> {
     let parameters = Parameters::read(query);
@@ -114,7 +119,12 @@ fn read(hub: &Hub, query: &str) -> Result<Asked, Refusal> {
         ))
     })?;
     if let Some((code, words)) = problem(&parameters) {
-        return Err(Refusal::Back(back(hub, program, &state, &[("error", code), ("error_description", words)])?));
+        return Err(Refusal::Back(back(
+            hub,
+            program,
+            &state,
+            &[("error", code), ("error_description", words)],
+        )?));
     }
     let owned = |name| parameters.one(name).to_owned();
     Ok(Asked { program, source, state, nonce: owned("nonce"), challenge: owned("code_challenge") })
@@ -124,7 +134,10 @@ fn read(hub: &Hub, query: &str) -> Result<Asked, Refusal> {
 fn known<'a>(hub: &'a Hub, parameters: &Parameters) -> Result<(Program, &'a dyn Fleet)> {
     let id = parameters.one("client_id");
     let (program, fleet) = program(hub, id).ok_or_else(|| {
-        Error::invalid("client_id", "this hub lets nobody sign in to such a program with an account of its own")
+        Error::invalid(
+            "client_id",
+            "this hub lets nobody sign in to such a program with an account of its own",
+        )
     })?;
     let callback = redirect_uri(hub, program)?;
     if parameters.one("redirect_uri") != callback {

@@ -55,11 +55,7 @@ const fn spent(words: &'static str) -> NotExchanged {
 
 /// Answers a program that shows a code or a refresh token. It has no secret of its own: what it shows is all that
 /// authorizes it.
-pub async fn exchange(
-    op: &Op,
-    hub: &Hub,
-    form: &[(String, String)],
-) -> Result<Exchanged, NotExchanged> {
+pub async fn exchange(op: &Op, hub: &Hub, form: &[(String, String)]) -> Result<Exchanged, NotExchanged> {
     hub.wrong_keys.check(op.source)?;
     let one = |name: &str| {
         let mut values = form.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());

@@ -33,7 +33,7 @@ pub async fn issue(op: &Op, hub: &Hub, request: &IdTokenRequest) -> Result<IdTok
     })?;
     let basis = Basis::of(&op.actor).ok_or_else(|| {
         Error::Forbidden(format!(
-            "ID tokens are for command lines of people and for nodes, and {} is none: `nave login` on another machine, or name the hub with --hub",
+            "ID tokens are for command lines of people and for nodes, and {} is none: on the hub's own machine, `nave login` and then name the hub with --hub",
             op.actor.name()
         ))
     })?;
@@ -89,7 +89,8 @@ pub async fn recognize(hub: &Hub, program: Program, token: &str) -> Result<Recog
     // What stands behind a node can pass to somebody else only by a defect; a token never does.
     let actor = found.filter(|actor| actor.id() == text("sub")).ok_or_else(|| {
         Error::Unauthenticated(
-            "what the ID token came about by has ended, or the account is not in use: sign in again".to_owned(),
+            "what the ID token came about by has ended, or the account is not in use: sign in again"
+                .to_owned(),
         )
     })?;
     Ok(Recognized { actor, expires_at: from_millis(ends.saturating_mul(1000)) })

@@ -92,7 +92,8 @@ impl SigningKey {
         // Looking for primes takes a good part of a second.
         let made = tokio::task::spawn_blocking(|| KeyPair::generate(KeySize::Rsa2048)).await;
         let pair = made.map_err(Error::internal)?.map_err(|_| Error::internal("no RSA key could be made"))?;
-        let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| Error::internal("an RSA key could not be written"))?;
+        let der: Pkcs8V1Der<'_> =
+            pair.as_der().map_err(|_| Error::internal("an RSA key could not be written"))?;
         let id = hex::encode(hub.random.bytes::<8>());
         let private_key = hub.sealer.seal(&place(&id), der.as_ref());
         let mut act = hub.store.begin().await?;

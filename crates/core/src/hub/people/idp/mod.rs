@@ -14,7 +14,7 @@ mod who;
 
 use serde_json::{Value, json};
 
-pub use self::asked::{Asked, Refusal, agree, decline, look};
+pub use self::asked::{Asked, Refusal, agree, decline, fault, look};
 pub use self::exchange::{Exchanged, NotExchanged, exchange};
 pub use self::id_token::{Recognized, issue, recognize};
 pub use self::keys::SigningKeys;

@@ -53,5 +53,11 @@ fn view(row: SignInRow) -> ProgramSignIn {
 }
 
 pub(super) fn about(action: &'static str, row: &SignInRow, name: &str, detail: Value) -> Event {
-    Event { action, object_kind: "program", object_id: row.id.to_string(), object_name: name.to_owned(), detail }
+    Event {
+        action,
+        object_kind: "program",
+        object_id: row.id.to_string(),
+        object_name: name.to_owned(),
+        detail,
+    }
 }

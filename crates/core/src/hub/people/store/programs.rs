@@ -95,12 +95,13 @@ pub async fn of_person(reader: &mut AnyConnection, person: PersonId) -> Result<V
 
 /// The secret of that kind and hash.
 pub async fn by_secret(reader: &mut AnyConnection, kind: Kind, hash: &str) -> Result<Option<Shown>> {
-    let found =
-        sqlx::query("SELECT sign_in_id, expires_at, used FROM program_secrets WHERE secret_hash = $1 AND kind = $2")
-            .bind(hash)
-            .bind(kind.word())
-            .fetch_optional(&mut *reader)
-            .await?;
+    let found = sqlx::query(
+        "SELECT sign_in_id, expires_at, used FROM program_secrets WHERE secret_hash = $1 AND kind = $2",
+    )
+    .bind(hash)
+    .bind(kind.word())
+    .fetch_optional(&mut *reader)
+    .await?;
     let Some(row) = found else { return Ok(None) };
     let id: String = row.try_get("sign_in_id")?;
     let sign_in = by_id(reader, id.parse().map_err(Error::internal)?).await?;
@@ -133,13 +134,15 @@ pub async fn add_secret(
     hash: &str,
     expires_at: OffsetDateTime,
 ) -> Result<()> {
-    sqlx::query("INSERT INTO program_secrets (secret_hash, sign_in_id, kind, expires_at) VALUES ($1, $2, $3, $4)")
-        .bind(hash)
-        .bind(id.to_string())
-        .bind(kind.word())
-        .bind(to_millis(expires_at))
-        .execute(act.connection())
-        .await?;
+    sqlx::query(
+        "INSERT INTO program_secrets (secret_hash, sign_in_id, kind, expires_at) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(hash)
+    .bind(id.to_string())
+    .bind(kind.word())
+    .bind(to_millis(expires_at))
+    .execute(act.connection())
+    .await?;
     Ok(())
 }
 
@@ -159,7 +162,9 @@ pub async fn use_secret(act: &mut Act, id: SignInId, hash: &str, now: OffsetDate
 
 /// Ends a sign-in with every secret of it.
 pub async fn delete(act: &mut Act, id: SignInId) -> Result<()> {
-    for sql in ["DELETE FROM program_secrets WHERE sign_in_id = $1", "DELETE FROM program_sign_ins WHERE id = $1"] {
+    for sql in
+        ["DELETE FROM program_secrets WHERE sign_in_id = $1", "DELETE FROM program_sign_ins WHERE id = $1"]
+    {
         sqlx::query(sql).bind(id.to_string()).execute(act.connection()).await?;
     }
     Ok(())
