@@ -469,10 +469,10 @@ pub struct Login {
 }
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(subcommand_negates_reqs = true)]
 pub struct TokenArgs {
     /// Print an ID token by which this program knows who you are, or which node this is: `not-my-board`
-    #[arg(long = "for", value_name = "PROGRAM")]
+    #[arg(long = "for", value_name = "PROGRAM", required = true)]
     pub program: Option<String>,
     #[command(subcommand)]
     pub command: Option<Token>,

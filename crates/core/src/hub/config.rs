@@ -446,7 +446,7 @@ mod tests {
         let set = |value: &toml::Value| value.as_table().map_or(1, toml::map::Map::len);
         assert_eq!(set(&everything["tls"]), 4, "a setting of [tls] is missing on the page");
         assert_eq!(set(&everything["mail"]), 7, "a setting of [mail] is missing on the page");
-        assert_eq!(set(&everything["people"]), 6, "a setting of [people] is missing on the page");
+        assert_eq!(set(&everything["people"]), 7, "a setting of [people] is missing on the page");
         let people = PeopleTable { oidc: std::collections::BTreeMap::new(), ..told.people.clone() };
         assert_eq!(people.settings(), default.people.settings());
         let provider = &everything["people"]["oidc"]["example"];

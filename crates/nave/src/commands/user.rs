@@ -103,6 +103,7 @@ pub async fn run(context: &Context<'_>, command: User) -> anyhow::Result<()> {
 pub async fn token(context: &Context<'_>, args: TokenArgs) -> anyhow::Result<()> {
     let (printer, hub) = (context.printer, context.hub().await?);
     if let Some(program) = args.program {
+        anyhow::ensure!(args.command.is_none(), "--for prints a token, and takes no other command");
         let made: api::IdToken = hub.post("/nave/v1/id-tokens", &api::IdTokenRequest { program }).await?;
         // Whoever asked for it reads its first line and no talk.
         if printer.is_json() {

@@ -122,6 +122,9 @@ async fn ci_jobs_and_people_bring_the_tokens_of_the_command_line() -> anyhow::Re
     let other = run(&mut nave(desk.path(), &["token", "--for", "other"])).await?;
     ensure!(other.code == 1 && other.stderr.contains("people = true"), "{other:?}");
     let both = run(&mut nave(desk.path(), &["token", "--for", "not-my-board", "list"])).await?;
-    ensure!(both.code == 2, "{both:?}");
+    ensure!(both.code != 0 && both.stderr.contains("no other command"), "{both:?}");
+    let neither = run(&mut nave(desk.path(), &["token"])).await?;
+    ensure!(neither.code == 2, "{neither:?}");
+    run(&mut nave(desk.path(), &["token", "--json", "list"])).await?.ok()?;
     Ok(())
 }

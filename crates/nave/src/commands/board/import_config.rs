@@ -37,7 +37,7 @@ struct NotMyBoard {
     auth: Option<AuthTable>,
 }
 
-pub fn run(context: &Context<'_>, args: ImportConfig) -> anyhow::Result<()> {
+pub fn run(context: &Context<'_>, args: &ImportConfig) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(&args.file).with_context(|| args.file.display().to_string())?;
     let imported =
         import(&text).map_err(|error| BadConfiguration(format!("{}: {error}", args.file.display())))?;
@@ -49,7 +49,7 @@ pub fn run(context: &Context<'_>, args: ImportConfig) -> anyhow::Result<()> {
     };
     let had = boards_of(&before).with_context(|| config.display().to_string())?;
     let notes = imported.notes.clone();
-    let tables = tables(imported, &args, &had);
+    let tables = tables(imported, args, &had);
     let added = toml::to_string(&tables)?;
     let whole = if before.is_empty() {
         added.clone()
@@ -116,7 +116,7 @@ fn tables(imported: Imported, args: &ImportConfig, had: &Table) -> Tables {
 
 /// Whether the hub would start with it, and what stood there before still means the same.
 fn check(before: &str, whole: &str) -> anyhow::Result<()> {
-    let (old, new): (Table, Table) = (before.parse()?, whole.parse().map_err(twice)?);
+    let (old, new): (Table, Table) = (before.parse()?, whole.parse().map_err(|error| twice(&error))?);
     if !keeps(&Value::Table(old), &Value::Table(new)) {
         bail!("something that stands there would change");
     }
@@ -125,7 +125,7 @@ fn check(before: &str, whole: &str) -> anyhow::Result<()> {
 }
 
 /// TOML says a thing once.
-fn twice(error: toml::de::Error) -> anyhow::Error {
+fn twice(error: &toml::de::Error) -> anyhow::Error {
     anyhow::anyhow!("{}: it is said there already, so put it there by hand", error.message())
 }
 

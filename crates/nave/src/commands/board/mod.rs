@@ -26,7 +26,7 @@ pub async fn run(context: &Context<'_>, command: Board) -> anyhow::Result<()> {
         Board::Agent => agent::run(context).await,
         Board::Attach(args) => agent::attach(context, args).await,
         Board::Detach(args) => agent::detach(context, args).await,
-        Board::ImportConfig(args) => import_config::run(context, args),
+        Board::ImportConfig(args) => import_config::run(context, &args),
         Board::Status => agent::status(context).await,
         Board::Edit { name } => agent::edit(context, &name).await,
         Board::Uevent { devpath } => super::not_my_board::uevent::run(&devpath, "warn").await,

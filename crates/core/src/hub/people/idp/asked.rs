@@ -24,7 +24,7 @@ use crate::hub::op::{Op, Via};
 use crate::id::{PersonId, SignInId};
 
 /// For how long a code is good: the program waits for it.
-const CODE: std::time::Duration = std::time::Duration::from_secs(60);
+const CODE: std::time::Duration = std::time::Duration::from_mins(1);
 /// The longest text of a program's own that is carried along.
 const LONGEST: usize = 512;
 
