@@ -171,8 +171,11 @@ impl Book {
         if there.is_empty() {
             return Asked::NoneThere;
         }
+        // What it holds without a connection, and from where it asks now, is what it means.
+        let from = asker.op.source;
+        let meant = |held: &Held| held.is_left_behind() || from.is_some() && held.lease.address == from;
         if let Some(seat) = asker.seat
-            && let Some(own) = self.without_seat(&there, &asker.holder)
+            && let Some(own) = self.without_seat(&there, &asker.holder, meant)
         {
             return self.take_up(&own, seat, asker);
         }
@@ -185,6 +188,12 @@ impl Book {
         if !free.is_empty() {
             let chosen = free[choose(&free).min(free.len() - 1)].to_owned();
             return Asked::Step(Box::new(self.begin(chosen, None, asker, now)));
+        }
+        // Nobody waits for oneself.
+        if let Some(seat) = asker.seat
+            && let Some(own) = self.without_seat(&there, &asker.holder, |_| true)
+        {
+            return self.take_up(&own, seat, asker);
         }
         if !asker.waits {
             return Asked::Taken;
@@ -201,10 +210,15 @@ impl Book {
 
     /// A resource among these that this holder has, and has no connection for: it was left behind, or is held without
     /// one.
-    fn without_seat(&self, among: &BTreeSet<String>, holder: &Holder) -> Option<String> {
+    fn without_seat(
+        &self,
+        among: &BTreeSet<String>,
+        holder: &Holder,
+        which: impl Fn(&Held) -> bool,
+    ) -> Option<String> {
         let is_its = |name: &&String| {
             let held = self.resources.get(*name).and_then(Resource::held);
-            held.is_some_and(|held| held.seat.is_none() && held.lease.holder.is(holder))
+            held.is_some_and(|held| held.seat.is_none() && held.lease.holder.is(holder) && which(held))
         };
         among.iter().find(is_its).cloned()
     }
@@ -331,9 +345,6 @@ impl Book {
                     (held.seat, held.gone_since) = (None, now);
                     if held.lease.bound {
                         left.push(held.lease.id);
-                    } else {
-                        // It stands on its own, and nobody uses it from there any more.
-                        held.lease.address = None;
                     }
                     resource.tell();
                 }

@@ -286,3 +286,35 @@ fn what_is_over_is_due() {
     book.leave(Seat(1), NOW);
     assert_eq!(due(&book, 120), [(lease.id, EndReason::HolderGone)]);
 }
+
+#[test]
+fn what_somebody_holds_without_a_connection_is_used_from_one() {
+    let mut book = Book::new(1, Vec::new(), NOW);
+    let names = ["a".to_owned(), "b".to_owned()];
+    for name in &names {
+        book.appear(name, NOW);
+    }
+    let at = |octet: u8, seat: Option<Seat>| {
+        let (mut asker, answered) = asker(1);
+        (asker.op.source, asker.seat) = (Some([10, 0, 0, octet].into()), seat);
+        (asker, answered)
+    };
+    let (console, _answered) = at(1, None);
+    let Asked::Step(step) = book.ask(&names[..1], console, NOW, |_| 0) else { panic!("a is free") };
+    let (lease, _) = step.begins.unwrap();
+    book.settle("a", Some(lease.clone()), None, NOW);
+    // From there it is what is meant; it stays when the connection ends.
+    let (agent, _answered) = at(1, Some(Seat(5)));
+    let Asked::Again(again) = book.ask(&names, agent, NOW, |_| 0) else { panic!("it is its own") };
+    assert_eq!((again.0.id, again.0.bound), (lease.id, false));
+    let (other, _answered) = at(1, Some(Seat(6)));
+    assert!(matches!(book.ask(&names[..1], other, NOW, |_| 0), Asked::Waits(_)), "it is in use");
+    assert_eq!(book.leave(Seat(5), NOW), []);
+    assert!(!book.held()[0].is_left_behind());
+    // From elsewhere, something free comes first; then nobody waits for oneself.
+    let (elsewhere, _answered) = at(2, Some(Seat(7)));
+    let Asked::Step(step) = book.ask(&names, elsewhere, NOW, |_| 0) else { panic!("b is free") };
+    assert_eq!(step.resource, "b");
+    let (elsewhere, _answered) = at(2, Some(Seat(8)));
+    assert!(matches!(book.ask(&names, elsewhere, NOW, |_| 0), Asked::Again(_)));
+}
