@@ -44,6 +44,9 @@ pub struct TcpInterface {
     pub host: String,
     /// The port; what a foreign exporter claims may be larger than any port.
     pub port: u64,
+    /// Whether its holder may use it in the browser: such a stream ends in the hub, which can read it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub web_terminal: bool,
 }
 
 /// A part that somebody wants: what it must be and have.
@@ -62,6 +65,13 @@ pub struct WantedPart {
 }
 
 impl Part {
+    /// As not-my-board knows it: without what only Nave has.
+    pub fn as_upstream(&self) -> Self {
+        let plain = |tcp: &TcpInterface| TcpInterface { web_terminal: false, ..tcp.clone() };
+        let tcp = self.tcp.iter().map(|(name, tcp)| (name.clone(), plain(tcp))).collect();
+        Self { tcp, ..self.clone() }
+    }
+
     /// Whether it is and has what is wanted.
     pub fn serves(&self, wanted: &WantedPart) -> bool {
         wanted.compatible.iter().all(|word| self.compatible.contains(word))

@@ -155,6 +155,12 @@ pub fn targets(parts: &[Part]) -> impl Iterator<Item = Target> {
     tcp.filter_map(|tcp| target(&tcp.host, tcp.port)).chain(usb.filter_map(|usb| usb_target(&usb.usbid)))
 }
 
+/// What of these parts may be used in a browser.
+pub fn terminals(parts: &[Part]) -> impl Iterator<Item = Target> {
+    let tcp = parts.iter().flat_map(|part| part.tcp.values()).filter(|tcp| tcp.web_terminal);
+    tcp.filter_map(|tcp| target(&tcp.host, tcp.port))
+}
+
 /// The target by which a stream leads to a USB device of a node; `None` for what is no bus id.
 pub fn usb_target(busid: &str) -> Option<Target> {
     let is_busid = busid.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));

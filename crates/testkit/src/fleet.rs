@@ -117,6 +117,10 @@ impl Fleet for TestFleet {
         None
     }
 
+    fn lets_end_here(&self, _: &Hub, _: &Op, _: NodeId, _: &Target) -> bool {
+        false
+    }
+
     fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {
         let heard = Arc::clone(&self.heard);
         async move {

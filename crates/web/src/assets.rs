@@ -23,8 +23,11 @@ pub const FOLDER: &str = "/assets/";
 #[folder = "assets"]
 struct Files;
 
-/// What is served, and the files that it is put together from, in order.
-const SERVED: [(&str, &[&str]); 5] = [
+/// A file that is served, and those that it is put together from, in order.
+type Served = (&'static str, &'static [&'static str]);
+
+/// What every page loads.
+const ON_EVERY_PAGE: [Served; 5] = [
     (
         "console.css",
         &["css/1-tokens.css", "css/2-base.css", "css/3-shell.css", "css/4-parts.css", "css/5-pages.css"],
@@ -34,6 +37,18 @@ const SERVED: [(&str, &[&str]); 5] = [
     ("icons.svg", &["icons.svg"]),
     ("favicon.svg", &["favicon.svg"]),
 ];
+
+/// What only pages with a terminal load.
+const WITH_A_TERMINAL: [Served; 4] = [
+    ("terminal.css", &["vendor/xterm.css", "terminal.css"]),
+    ("terminal.js", &["terminal.js"]),
+    ("xterm.js", &["vendor/xterm.mjs"]),
+    ("xterm-fit.js", &["vendor/xterm-addon-fit.mjs"]),
+];
+
+fn served() -> impl Iterator<Item = Served> {
+    ON_EVERY_PAGE.into_iter().chain(WITH_A_TERMINAL)
+}
 
 /// One asset, ready to be sent.
 struct Asset {
@@ -54,7 +69,7 @@ struct Assets {
 
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
     let mut assets = Assets::default();
-    for (name, parts) in SERVED {
+    for (name, parts) in served() {
         let content: Vec<u8> = parts
             .iter()
             .flat_map(|part| Files::get(part).map(|file| file.data.into_owned()).unwrap_or_default())
@@ -135,25 +150,38 @@ mod tests {
 
     #[test]
     fn every_asset_has_content_and_an_address_of_its_own() {
-        for (name, _) in SERVED {
+        for (name, _) in served() {
             let file = address(name).strip_prefix(FOLDER).unwrap();
             assert!(!ASSETS.served[file].plain.is_empty(), "{name}");
         }
-        assert_eq!((ASSETS.served.len(), address("nothing.css")), (SERVED.len(), ""));
+        assert_eq!((ASSETS.served.len(), address("nothing.css")), (served().count(), ""));
     }
 
     #[test]
     fn a_first_visit_loads_little() {
-        let sent: usize =
-            ASSETS.served.values().map(|asset| asset.gzip.as_ref().unwrap_or(&asset.plain).len()).sum();
+        let sent: usize = ON_EVERY_PAGE
+            .iter()
+            .filter_map(|(name, _)| ASSETS.served.get(address(name).strip_prefix(FOLDER)?))
+            .map(|asset| asset.gzip.as_ref().unwrap_or(&asset.plain).len())
+            .sum();
+        assert!(sent > 10_000, "what is loaded is not found: {sent} bytes");
         assert!(sent < 60_000, "{sent} bytes");
     }
 
     #[test]
     fn what_is_vendored_is_what_was_published() {
         let told = include_str!("../assets/vendor/README.md");
-        let file = Files::get("vendor/htmx.min.js").unwrap();
-        assert!(told.contains(&hex::encode(digest::digest(&digest::SHA256, &file.data))));
+        let is_told = |name: &str| {
+            let file = Files::get(name).unwrap();
+            let hash = hex::encode(digest::digest(&digest::SHA256, &file.data));
+            told.lines().any(|line| line.contains(name.trim_start_matches("vendor/")) && line.contains(&hash))
+        };
+        let vendored: Vec<_> = Files::iter().filter(|name| name.starts_with("vendor/")).collect();
+        let code = vendored.iter().filter(|name| !name.ends_with(".LICENSE") && !name.ends_with(".md"));
+        for name in code {
+            assert!(is_told(name), "{name} is not as vendor/README.md says");
+        }
+        assert!(vendored.len() > 4);
     }
 
     #[test]

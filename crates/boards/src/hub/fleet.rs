@@ -21,6 +21,7 @@ use nave_core::id::NodeId;
 use nave_link::address::Target;
 
 use super::dialect::not_my_board::{self, Auth, PROGRAM};
+use super::places::Place;
 use super::{Boards, MANAGE, NAME, READ, REGISTER, RESERVE, maintenance, native};
 
 impl Boards {
@@ -115,13 +116,12 @@ impl Fleet for Boards {
 
     /// Whoever has a place may open what it offers.
     fn lets_open(&self, hub: &Hub, op: &Op, node: NodeId, target: &Target) -> bool {
-        let Ok(pool) = Self::pool(hub) else { return false };
-        let holder = Holder::of(op);
-        self.places().all().iter().any(|place| {
-            place.reach.node.as_ref().is_some_and(|(id, _)| *id == node)
-                && place.offers(target)
-                && pool.holder_of(&place.name).is_some_and(|held| held.lease.holder.is(&holder))
-        })
+        self.holds(hub, op, node, |place| place.offers(target))
+    }
+
+    /// Whoever has a place may use in the browser what its exporter lets end in the hub.
+    fn lets_end_here(&self, hub: &Hub, op: &Op, node: NodeId, target: &Target) -> bool {
+        self.holds(hub, op, node, |place| place.offers_terminal(target))
     }
 
     fn hear(&self, _: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {
@@ -142,5 +142,18 @@ impl Fleet for Boards {
 
     fn waits_for(&self, state: &str) -> Option<IpAddr> {
         self.0.logins.source(state)
+    }
+}
+
+impl Boards {
+    /// Whether somebody has a place of a node that is as wanted.
+    fn holds(&self, hub: &Hub, op: &Op, node: NodeId, is_wanted: impl Fn(&Place) -> bool) -> bool {
+        let Ok(pool) = Self::pool(hub) else { return false };
+        let holder = Holder::of(op);
+        self.places().all().iter().any(|place| {
+            place.reach.node.as_ref().is_some_and(|(id, _)| *id == node)
+                && is_wanted(place)
+                && pool.holder_of(&place.name).is_some_and(|held| held.lease.holder.is(&holder))
+        })
     }
 }

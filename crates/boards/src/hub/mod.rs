@@ -11,6 +11,7 @@ mod native;
 pub mod pages;
 mod places;
 mod reserve;
+pub mod terminal;
 mod uniqueness;
 pub mod wish;
 

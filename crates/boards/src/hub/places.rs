@@ -33,6 +33,11 @@ impl Place {
         link::targets(&self.parts).any(|own| own == *target)
     }
 
+    /// Whether one of its TCP services is there, and may end in the hub.
+    pub(super) fn offers_terminal(&self, target: &Target) -> bool {
+        link::terminals(&self.parts).any(|own| own == *target)
+    }
+
     pub(super) fn uniqueness(&self) -> f64 {
         self.uniqueness.lock().unwrap_or_else(PoisonError::into_inner).value()
     }

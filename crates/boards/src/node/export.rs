@@ -131,7 +131,8 @@ impl ExportDescription {
 
     /// As a hub is told of it.
     pub fn to_json(&self) -> Value {
-        json!({ "name": self.name, "port": self.port, "parts": self.parts })
+        let parts: Vec<Part> = self.parts.iter().map(Part::as_upstream).collect();
+        json!({ "name": self.name, "port": self.port, "parts": parts })
     }
 }
 
@@ -166,6 +167,8 @@ struct DescribedUsb {
 struct DescribedTcp {
     host: Host,
     port: Port,
+    #[serde(default)]
+    web_terminal: bool,
 }
 
 struct Port(NonZeroU16);
@@ -215,7 +218,8 @@ impl From<DescribedPart> for Part {
                 .collect(),
             tcp: tcp
                 .map(|(name, tcp)| {
-                    (name, TcpInterface { host: tcp.host.0, port: u64::from(tcp.port.0.get()) })
+                    let port = u64::from(tcp.port.0.get());
+                    (name, TcpInterface { host: tcp.host.0, port, web_terminal: tcp.web_terminal })
                 })
                 .collect(),
         }
@@ -238,7 +242,7 @@ mod tests {
         [[parts]]
         compatible = ["demo", "v2"]
         usb.jtag = { usbid = "1-4.2" }
-        tcp.http = { host = "127.0.0.1", port = 8080 }
+        tcp.http = { host = "127.0.0.1", port = 8080, web_terminal = true }
         [[parts]]
         compatible = []
     "#;
@@ -254,6 +258,7 @@ mod tests {
         std::fs::write(&path, BENCH).unwrap();
         let place = ExportDescription::read(&path).unwrap();
         assert_eq!(place.usb(), ["1-4.2".parse().unwrap()]);
+        assert!(place.parts[0].tcp["http"].web_terminal);
         assert_eq!(
             place.to_json(),
             json!({ "name": "my.bench", "port": 2192, "parts": [

@@ -36,7 +36,10 @@ const OTHERWISE: [(&str, &str, &str, &str); 4] = [
 /// A place with one service that answers as long as it is asked, and one that is down.
 pub async fn open(targets: &[(&str, u16)]) -> anyhow::Result<(Exporter, ExportDescription)> {
     let interface = |(at, (host, port)): (usize, &(&str, u16))| {
-        (format!("tcp{at}"), TcpInterface { host: (*host).to_owned(), port: u64::from(*port) })
+        (
+            format!("tcp{at}"),
+            TcpInterface { host: (*host).to_owned(), port: u64::from(*port), web_terminal: false },
+        )
     };
     let tcp: BTreeMap<_, _> = targets.iter().enumerate().map(interface).collect();
     let part = Part { compatible: vec!["board".to_owned()], usb: BTreeMap::new(), tcp };

@@ -19,5 +19,6 @@ mod people_steps;
 mod probes;
 mod python;
 mod queue;
+mod terminal;
 mod transcript;
 mod transcript_auth;

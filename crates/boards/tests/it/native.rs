@@ -86,8 +86,17 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Describes the places anew.
+    pub async fn set(&self, places: Vec<ExportDescription>) -> anyhow::Result<()> {
+        let problems = self.doors.set(places).await;
+        anyhow::ensure!(problems.is_empty(), "{problems:?}");
+        Ok(())
+    }
+}
+
 pub fn place(name: &str, at: std::net::SocketAddr) -> ExportDescription {
-    let tcp = TcpInterface { host: at.ip().to_string(), port: u64::from(at.port()) };
+    let tcp = TcpInterface { host: at.ip().to_string(), port: u64::from(at.port()), web_terminal: false };
     let part = Part {
         compatible: vec!["echo".to_owned()],
         tcp: BTreeMap::from([("talk".to_owned(), tcp)]),

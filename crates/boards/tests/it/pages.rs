@@ -19,30 +19,30 @@ use crate::client::{Client, OPEN, farm};
 use crate::native::{export, hears_itself, node, place};
 
 /// A person in front of a browser.
-struct Visit {
-    browser: Browser,
-    base: String,
+pub struct Visit {
+    pub browser: Browser,
+    pub base: String,
 }
 
 impl Visit {
-    async fn of(hub: &TestHub, person: &TestPerson) -> anyhow::Result<Self> {
+    pub async fn of(hub: &TestHub, person: &TestPerson) -> anyhow::Result<Self> {
         let visit = Self { browser: Browser::start().await?, base: hub.url().to_string() };
         visit.browser.screen(1280, 900, Colours::Light).await?;
         visit.browser.cookie(&visit.base, &person.cookie()).await?;
         Ok(visit)
     }
 
-    async fn to(&self, path: &str) -> anyhow::Result<()> {
+    pub async fn to(&self, path: &str) -> anyhow::Result<()> {
         Ok(self.browser.client().goto(&format!("{}{path}", self.base)).await?)
     }
 
-    async fn sees(&self, selector: &str) -> anyhow::Result<Element> {
+    pub async fn sees(&self, selector: &str) -> anyhow::Result<Element> {
         let found = self.browser.client().wait().for_element(Locator::Css(selector)).await;
         found.with_context(|| format!("waited in vain for {selector}"))
     }
 
     /// Waits until some words stand on the page.
-    async fn reads(&self, words: &str) -> anyhow::Result<()> {
+    pub async fn reads(&self, words: &str) -> anyhow::Result<()> {
         let path = format!("//body//*[contains(normalize-space(.), {words:?})]");
         if self.browser.client().wait().for_element(Locator::XPath(&path)).await.is_ok() {
             return Ok(());
@@ -51,25 +51,25 @@ impl Visit {
         anyhow::bail!("waited in vain for {words:?}: {text}")
     }
 
-    async fn types(&self, name: &str, text: &str) -> anyhow::Result<()> {
+    pub async fn types(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let field = self.sees(&format!("[name={name:?}]:not([type=hidden])")).await?;
         field.clear().await?;
         Ok(field.send_keys(text).await?)
     }
 
     /// Presses the first button or link that says so.
-    async fn presses(&self, words: &str) -> anyhow::Result<()> {
+    pub async fn presses(&self, words: &str) -> anyhow::Result<()> {
         let path = format!("//main//*[self::button or self::a][normalize-space(.)={words:?}]");
         let found = self.browser.client().wait().for_element(Locator::XPath(&path)).await;
         Ok(found.with_context(|| format!("waited in vain for a button {words:?}"))?.click().await?)
     }
 
-    async fn count(&self, selector: &str) -> anyhow::Result<usize> {
+    pub async fn count(&self, selector: &str) -> anyhow::Result<usize> {
         Ok(self.browser.client().find_all(Locator::Css(selector)).await?.len())
     }
 
     /// Ends the visit, on which nothing may have been refused or thrown but forms that came back.
-    async fn end(self) -> anyhow::Result<()> {
+    pub async fn end(self) -> anyhow::Result<()> {
         let complaints = self.browser.complaints().await?;
         let complaints: Vec<String> =
             complaints.into_iter().filter(|line| !line.contains("Failed to load resource")).collect();

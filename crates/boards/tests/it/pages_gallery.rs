@@ -39,7 +39,10 @@ fn part(compatible: &[&str], usb: &[(&str, &str)], tcp: &[(&str, u64)]) -> Part 
         tcp: tcp
             .iter()
             .map(|(name, port)| {
-                ((*name).to_owned(), TcpInterface { host: "localhost".to_owned(), port: *port })
+                (
+                    (*name).to_owned(),
+                    TcpInterface { host: "localhost".to_owned(), port: *port, web_terminal: *port == 8001 },
+                )
             })
             .collect::<BTreeMap<_, _>>(),
     }

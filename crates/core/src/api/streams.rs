@@ -1,4 +1,4 @@
-//! Streams: byte pipes between two nodes.
+//! Streams: byte pipes between two nodes, or from a node to the hub itself.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -14,6 +14,8 @@ pub enum StreamPath {
     Relayed,
     /// From node to node.
     Direct,
+    /// To the hub itself, which can read them.
+    Hub,
 }
 
 impl std::fmt::Display for StreamPath {
@@ -22,6 +24,7 @@ impl std::fmt::Display for StreamPath {
             Self::Opening => "opening",
             Self::Relayed => "relayed",
             Self::Direct => "direct",
+            Self::Hub => "hub",
         })
     }
 }
@@ -33,7 +36,7 @@ pub struct Stream {
     /// Its id.
     #[cfg_attr(feature = "hub", schema(format = "uuid"))]
     pub id: String,
-    /// The node that opened it.
+    /// The node that opened it; of one that ends in the hub, the person on whose behalf it does.
     pub from: String,
     /// The node it leads to.
     pub to: String,

@@ -82,6 +82,10 @@ pub trait Fleet: Send + Sync {
     /// From where its program waits for the answer to a sign-in, by the state that it chose for it.
     fn waits_for(&self, state: &str) -> Option<IpAddr>;
 
+    /// Whether what somebody holds in this fleet lets it have the bytes of a target on a node end in the hub itself, which
+    /// then reads them on its behalf ([`super::streams::here`]). Whoever is behind the target must have allowed it by name.
+    fn lets_end_here(&self, hub: &Hub, op: &Op, node: NodeId, target: &Target) -> bool;
+
     /// Hears what happened to a node; in order for each node.
     fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()>;
 }

@@ -38,6 +38,18 @@ pub struct Lent {
     /// The command's own socket, where the target is no TCP service but the command itself.
     #[serde(default)]
     pub socket: Option<PathBuf>,
+    /// Whether the hub itself may be the other end, and so read what passes.
+    #[serde(default)]
+    pub hub: bool,
+}
+
+/// Who is at the other end of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// Another node: what the operator allows, and what commands lend, is open to it.
+    Node,
+    /// The hub itself: only what commands lend to it by name.
+    Hub,
 }
 
 /// What a stream leads to.
@@ -56,6 +68,7 @@ pub struct Offers {
 /// One stream: waiting for the other node while `target` is there, under way once it was taken.
 struct Offered {
     to: Target,
+    asker: Asker,
     peer_key: PublicKey,
     target: Option<Service>,
     cut: CancellationToken,
@@ -68,9 +81,15 @@ impl Offers {
     }
 
     /// Whether the operator allows a target.
-    pub fn check(&self, target: &Target) -> Result<TargetAllowed, RpcError> {
-        if self.allows(target) {
+    pub(super) fn check(&self, target: &Target, asker: Asker) -> Result<TargetAllowed, RpcError> {
+        if self.allows(target, asker) {
             return Ok(TargetAllowed {});
+        }
+        if asker == Asker::Hub {
+            return Err(RpcError::refused(
+                "not_allowed",
+                format!("its own operator does not let the hub read {target}"),
+            ));
         }
         Err(RpcError::refused(
             "not_allowed",
@@ -80,12 +99,13 @@ impl Offers {
         ))
     }
 
-    fn allows(&self, target: &Target) -> bool {
-        self.allow.iter().any(|rule| rule.allows(target)) || self.lent_as(target).is_some()
+    fn allows(&self, target: &Target, asker: Asker) -> bool {
+        let is_lent = self.lent_as(target, asker).is_some();
+        is_lent || (asker == Asker::Node && self.allow.iter().any(|rule| rule.allows(target)))
     }
 
-    async fn connect(&self, target: &Target) -> Result<Service, RpcError> {
-        let Some(Lent { socket: Some(path), .. }) = self.lent_as(target) else {
+    async fn connect(&self, target: &Target, asker: Asker) -> Result<Service, RpcError> {
+        let Some(Lent { socket: Some(path), .. }) = self.lent_as(target, asker) else {
             return connect_target(target).await.map(Either::Left);
         };
         UnixStream::connect(path).await.map(Either::Right).map_err(|error| {
@@ -94,8 +114,9 @@ impl Offers {
         })
     }
 
-    fn lent_as(&self, target: &Target) -> Option<Lent> {
-        self.lent().values().flatten().find(|lent| lent.target == *target).cloned()
+    fn lent_as(&self, target: &Target, asker: Asker) -> Option<Lent> {
+        let fits = |lent: &&Lent| lent.target == *target && (asker == Asker::Node || lent.hub);
+        self.lent().values().flatten().find(fits).cloned()
     }
 
     /// Lets others open these targets as long as a command says so, and nothing else that it said before. Streams to what
@@ -107,7 +128,7 @@ impl Offers {
             self.lent().insert(command, targets);
         }
         self.streams().retain(|_, offered| {
-            let allowed = self.allows(&offered.to);
+            let allowed = self.allows(&offered.to, offered.asker);
             if !allowed {
                 offered.cut.cancel();
             }
@@ -119,26 +140,37 @@ impl Offers {
         self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an offer: connects the target and waits for the other node, through the hub and directly.
-    pub async fn take(self: Arc<Self>, offer: StreamOffer, known: Known) -> Result<StreamAccepted, RpcError> {
-        self.check(&offer.target)?;
-        self.peers
-            .check(&offer.peer, offer.peer_key)
-            .map_err(|error| RpcError::refused("peer_changed", error.to_string()))?;
+    /// Takes an offer: connects the target and waits for the other node, through the hub and directly. `hub_keys` are the
+    /// keys of the hub: one who shows one of them is the hub, whatever it is called, and no node.
+    pub async fn take(
+        self: Arc<Self>,
+        offer: StreamOffer,
+        known: Known,
+        hub_keys: &[PublicKey],
+    ) -> Result<StreamAccepted, RpcError> {
+        let is_hub = offer.peer_key == known.hub || hub_keys.contains(&offer.peer_key);
+        let asker = if is_hub { Asker::Hub } else { Asker::Node };
+        self.check(&offer.target, asker)?;
+        if asker == Asker::Node {
+            self.peers
+                .check(&offer.peer, offer.peer_key)
+                .map_err(|error| RpcError::refused("peer_changed", error.to_string()))?;
+        }
         if self.streams().len() >= MAX_STREAMS {
             return Err(RpcError::refused("busy", format!("it carries {MAX_STREAMS} streams already")));
         }
-        let target = self.connect(&offer.target).await?;
+        let target = self.connect(&offer.target, asker).await?;
         let cut = CancellationToken::new();
         let offered = Offered {
             to: offer.target.clone(),
+            asker,
             peer_key: offer.peer_key,
             target: Some(target),
             cut: cut.clone(),
         };
         self.streams().insert(offer.stream.clone(), offered);
         // It may have been taken back while the target was being connected.
-        if let Err(error) = self.check(&offer.target) {
+        if let Err(error) = self.check(&offer.target, asker) {
             self.cut(&offer.stream);
             return Err(error);
         }

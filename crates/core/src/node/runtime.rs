@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::{FolderError, Membership, NodeFolder};
-use super::offers::Offers;
+use super::offers::{Asker, Offers};
 use super::peers::Peers;
 use super::socket::{self, LocalCommands};
 
@@ -312,10 +312,11 @@ impl Handler for Answers {
         async move {
             match ToNode::parse(&method, &params)? {
                 ToNode::Alive(_) => answer(&()),
-                ToNode::TargetCheck(check) => answer(&runtime.offers.check(&check.target)?),
+                ToNode::TargetCheck(check) => answer(&runtime.offers.check(&check.target, Asker::Node)?),
                 ToNode::StreamOffer(offer) => {
                     let offers = Arc::clone(&runtime.offers);
-                    answer(&offers.take(offer, runtime.known.clone()).await?)
+                    let hub_keys = runtime.membership().hub_keys;
+                    answer(&offers.take(offer, runtime.known.clone(), &hub_keys).await?)
                 }
                 ToNode::StreamCut(_) | ToNode::NodeChanged(_) | ToNode::HubKeys(_) => {
                     Err(RpcError::new(code::INVALID_REQUEST, format!("{method} is a notice")))

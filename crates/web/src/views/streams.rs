@@ -31,6 +31,7 @@ impl Streams {
         match stream.path {
             StreamPath::Direct => "from node to node, without passing this hub",
             StreamPath::Relayed => "passes this hub, which cannot read it",
+            StreamPath::Hub => "ends in this hub, which can read it: somebody uses it in a browser",
             StreamPath::Opening => "the two nodes look for a way",
         }
     }

@@ -5,6 +5,7 @@ mod mine;
 mod place;
 mod queue;
 mod reserve;
+mod terminal;
 mod told;
 pub mod views;
 
@@ -30,7 +31,8 @@ impl Section for Boards {
     }
 
     fn routes(&self, routes: Routes) -> Routes {
-        let pages = [farm::routes, queue::routes, mine::routes, reserve::routes, place::routes];
+        let pages =
+            [farm::routes, queue::routes, mine::routes, reserve::routes, place::routes, terminal::routes];
         let pages = pages.into_iter().fold(Routes::default(), |routes, declare| declare(routes));
         routes.merge(pages.with(Extension(self.clone())))
     }

@@ -22,6 +22,13 @@ pub(super) fn tell(event: &Event) -> Option<Told> {
             "cycle" => (Tone::Plain, None, "switched", "off and on again".to_owned()),
             command => (Tone::Plain, None, "switched", command.to_owned()),
         },
+        "terminal.opened" => (Tone::Plain, None, "opened a terminal on", format!("({})", text("interface"))),
+        "terminal.closed" => (
+            Tone::Plain,
+            None,
+            "closed a terminal on",
+            format!("({}): {}", text("interface"), text("reason")),
+        ),
         "lease.granted" => (Tone::Good, None, "reserved", String::new()),
         "lease.extended" => {
             let rest = until().map_or("without an end".to_owned(), |until| format!("until {until}"));

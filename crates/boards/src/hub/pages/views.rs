@@ -7,7 +7,7 @@ mod pages;
 use crate::api::FarmPlace;
 
 pub use self::mosaic::Mosaic;
-pub use self::pages::{Farm, Forms, May, Mine, PlacePage, Queue, ReserveAny};
+pub use self::pages::{Farm, Forms, May, Mine, PlacePage, Queue, ReserveAny, TerminalPage};
 
 /// How a place stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +134,11 @@ pub fn path_of(name: &str) -> String {
         return "/boards".to_owned();
     }
     format!("/boards/places/{}", segment(name))
+}
+
+/// The address of the terminal on an interface of one of a place's parts, counted from 1.
+pub fn terminal_path(place: &str, part: &usize, interface: &str) -> String {
+    format!("{}/terminal/{part}/{}", path_of(place), segment(interface))
 }
 
 /// A text as one part of a path.

@@ -117,15 +117,19 @@ impl Doors {
         };
         let tcp = description.parts.iter().flat_map(|part| part.tcp.values());
         let mut services: Vec<Lent> = tcp
-            .filter_map(|tcp| link::target(&tcp.host, tcp.port))
-            .map(|target| Lent { target, socket: None })
+            .filter_map(|tcp| Some((link::target(&tcp.host, tcp.port)?, tcp.web_terminal)))
+            .map(|(target, hub)| Lent { target, socket: None, hub })
             .collect();
         let usb = description.parts.iter().flat_map(|part| part.usb.values());
         let usb: Vec<_> = usb.filter_map(|usb| link::usb_target(&usb.usbid)).collect();
         let mut listener = None;
         if !usb.is_empty() {
             let (opened, path) = self.listen(&description.name).map_err(ExporterError::Socket)?;
-            services.extend(usb.into_iter().map(|target| Lent { target, socket: Some(path.clone()) }));
+            services.extend(usb.into_iter().map(|target| Lent {
+                target,
+                socket: Some(path.clone()),
+                hub: false,
+            }));
             listener = Some(opened);
         }
         let devices = Arc::new(devices);

@@ -95,7 +95,7 @@ mod tests {
     }
 
     fn leases() -> Leases {
-        let service = Lent { target: "127.0.0.1:80".parse().unwrap(), socket: None };
+        let service = Lent { target: "127.0.0.1:80".parse().unwrap(), socket: None, hub: false };
         let mut leases = Leases::default();
         leases.set_offered([("a".to_owned(), vec![service])]);
         leases

@@ -116,6 +116,18 @@ pub async fn stands(hub: &Hub, id: SessionId) -> Result<bool> {
     Ok(session.is_some_and(|session| session.expires_at > hub.clock.now()))
 }
 
+/// Whoever acts by a session, with what it may do now; `None` when the session or the account has ended.
+pub(crate) async fn renewed(hub: &Hub, id: SessionId) -> Result<Option<Person>> {
+    let mut reader = hub.store.read().await?;
+    let Some(session) = table::by_id(&mut reader, id).await? else { return Ok(None) };
+    if session.expires_at <= hub.clock.now() {
+        return Ok(None);
+    }
+    let person = store::by_id(&mut reader, session.person).await?;
+    let person = person.filter(|person| person.status == PersonStatus::Active);
+    Ok(person.and_then(|person| Found { session, person }.actor()))
+}
+
 /// Writes a new session into an act.
 pub(super) async fn begin(
     act: &mut Act,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nave_link::address::Target;
@@ -10,6 +10,7 @@ use nave_link::key::PublicKey;
 use nave_link::pipe::Counts;
 use nave_link::protocol::{StreamCut, StreamReport};
 use time::OffsetDateTime;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::Allowed;
@@ -24,6 +25,8 @@ use crate::id::{NodeId, StreamId};
 
 /// The most streams that one node may have open at once.
 const MOST_PER_NODE: usize = 1024;
+/// The most streams that end in the hub on behalf of one person.
+const MOST_PER_PERSON: usize = 16;
 /// How long a stream may take to find a path.
 const OPENING_TIME: Duration = Duration::from_secs(45);
 /// How long a direct stream is believed without a report.
@@ -41,11 +44,46 @@ pub enum Side {
 const OPENING: u8 = 0;
 const RELAYED: u8 = 1;
 const DIRECT: u8 = 2;
+const HUB: u8 = 3;
+
+/// Who asked for a stream, and so which end it has besides the node that was asked.
+#[derive(Clone)]
+pub(super) enum Origin {
+    /// A node, which reads the bytes.
+    Node(NodeId),
+    /// The hub itself reads them, on behalf of whoever asked.
+    Hub(Op),
+}
+
+impl Origin {
+    /// The node that asked.
+    pub(super) fn node(&self) -> Option<NodeId> {
+        match self {
+            Self::Node(id) => Some(*id),
+            Self::Hub(_) => None,
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Node(a), Self::Node(b)) => a == b,
+            (Self::Hub(a), Self::Hub(b)) => a.actor.kind() == b.actor.kind() && a.actor.id() == b.actor.id(),
+            _ => false,
+        }
+    }
+
+    fn most(&self) -> usize {
+        match self {
+            Self::Node(_) => MOST_PER_NODE,
+            Self::Hub(_) => MOST_PER_PERSON,
+        }
+    }
+}
 
 /// One stream.
 pub(super) struct Live {
     pub(super) id: String,
-    pub(super) from: NodeId,
+    pub(super) from: Origin,
     from_name: String,
     to: NodeId,
     to_name: String,
@@ -57,10 +95,14 @@ pub(super) struct Live {
     /// Bytes that the opener reports of a stream that does not pass it, and when it last did (milliseconds).
     reported: [AtomicU64; 3],
     pub(super) cut: CancellationToken,
+    /// Why it was cut.
+    why: OnceLock<String>,
     /// Both connections came.
     pub(super) met: CancellationToken,
     /// The connection that came first and waits for the other.
     waiting: Mutex<Option<(Side, Half)>>,
+    /// Where the hub itself waits for the asked node's connection.
+    here: Mutex<Option<oneshot::Sender<Half>>>,
 }
 
 impl Live {
@@ -75,6 +117,18 @@ impl Live {
         None
     }
 
+    /// Hands the asked node's connection to the hub itself, if the stream ends here; gives it back otherwise.
+    pub(super) fn arrive(&self, half: Half) -> Option<Half> {
+        if matches!(self.from, Origin::Node(_)) {
+            return Some(half);
+        }
+        if let Some(here) = self.here.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // Whoever waited may have given up.
+            let _ = here.send(half);
+        }
+        None
+    }
+
     /// Drops a connection that still waits.
     pub(super) fn stop_waiting(&self) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -83,6 +137,16 @@ impl Live {
     /// Both connections are there; the nodes may still meet without them.
     pub(super) fn set_relayed(&self) {
         let _ = self.path.compare_exchange(OPENING, RELAYED, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// The hub is its other end from now on.
+    pub(super) fn set_here(&self) {
+        self.path.store(HUB, Ordering::Relaxed);
+    }
+
+    /// Why it was cut, in words; `None` where nobody gave a reason.
+    pub(super) fn why(&self) -> Option<&str> {
+        self.why.get().map(String::as_str)
     }
 
     pub(super) fn is_direct(&self) -> bool {
@@ -95,6 +159,9 @@ pub(super) struct Opening {
     pub(super) id: String,
     pub(super) asking_ticket: String,
     pub(super) asked_ticket: String,
+    pub(super) live: Arc<Live>,
+    /// The asked node's connection, if the stream ends in the hub.
+    pub(super) here: oneshot::Receiver<Half>,
 }
 
 /// What a ticket admits to.
@@ -118,12 +185,12 @@ impl Streams {
         self.live().len()
     }
 
-    /// What the streams are like now; only those between nodes that are wanted.
-    pub fn list(&self, wanted: impl Fn(NodeId, NodeId) -> bool) -> Vec<Stream> {
+    /// What the streams are like now; only those between nodes that are wanted. No node asked for those that end in the hub.
+    pub fn list(&self, wanted: impl Fn(Option<NodeId>, NodeId) -> bool) -> Vec<Stream> {
         let mut streams: Vec<Stream> = self
             .live()
             .values()
-            .filter(|live| wanted(live.from, live.to))
+            .filter(|live| wanted(live.from.node(), live.to))
             .map(|live| {
                 let path = live.path.load(Ordering::Relaxed);
                 let (sent, received) = if path == DIRECT {
@@ -136,8 +203,8 @@ impl Streams {
                     from: live.from_name.clone(),
                     to: live.to_name.clone(),
                     target: live.target.to_string(),
-                    path: [StreamPath::Opening, StreamPath::Relayed, StreamPath::Direct]
-                        [usize::from(path.min(DIRECT))],
+                    path: [StreamPath::Opening, StreamPath::Relayed, StreamPath::Direct, StreamPath::Hub]
+                        [usize::from(path.min(HUB))],
                     sent: sent.load(Ordering::Relaxed),
                     received: received.load(Ordering::Relaxed),
                     since: live.since,
@@ -150,11 +217,11 @@ impl Streams {
 
     pub(super) fn begin(&self, hub: &Hub, allowed: &Allowed, target: &Target) -> Result<Opening> {
         let ticket = || hex::encode(hub.random.bytes::<16>());
-        let opening =
-            Opening { id: StreamId::new().to_string(), asking_ticket: ticket(), asked_ticket: ticket() };
+        let (id, asking_ticket, asked_ticket) = (StreamId::new().to_string(), ticket(), ticket());
+        let (arrives, here) = oneshot::channel();
         let live = Arc::new(Live {
-            id: opening.id.clone(),
-            from: allowed.from,
+            id: id.clone(),
+            from: allowed.from.clone(),
             from_name: allowed.from_name.clone(),
             to: allowed.to.id,
             to_name: allowed.to.name.clone(),
@@ -164,25 +231,31 @@ impl Streams {
             counts: Arc::default(),
             reported: Default::default(),
             cut: CancellationToken::new(),
+            why: OnceLock::new(),
             met: CancellationToken::new(),
             waiting: Mutex::default(),
+            here: Mutex::new(Some(arrives)),
         });
         {
             let mut all = self.live();
-            if all.values().filter(|live| live.from == allowed.from).count() >= MOST_PER_NODE {
+            let most = allowed.from.most();
+            if all.values().filter(|live| live.from.is(&allowed.from)).count() >= most {
                 return Err(Error::Conflict(format!(
-                    "{} has {MOST_PER_NODE} streams open already",
+                    "{} has {most} streams open already",
                     allowed.from_name
                 )));
             }
-            all.insert(opening.id.clone(), Arc::clone(&live));
+            all.insert(id.clone(), Arc::clone(&live));
         }
         let mut tickets = self.tickets();
         let admits = |side, key| Admits { live: Arc::clone(&live), side, key };
-        tickets.insert(opening.asking_ticket.clone(), admits(Side::Asking, allowed.from_key));
-        tickets.insert(opening.asked_ticket.clone(), admits(Side::Asked, allowed.to_key));
-        hub.bus.publish(Notice { topic: "stream", key: opening.id.clone() });
-        Ok(opening)
+        if matches!(allowed.from, Origin::Node(_)) {
+            tickets.insert(asking_ticket.clone(), admits(Side::Asking, allowed.from_key));
+        }
+        tickets.insert(asked_ticket.clone(), admits(Side::Asked, allowed.to_key));
+        drop(tickets);
+        hub.bus.publish(Notice { topic: "stream", key: id.clone() });
+        Ok(Opening { id, asking_ticket, asked_ticket, live, here })
     }
 
     /// Takes a ticket, which is good once, and only for whoever holds the key it was made for.
@@ -205,9 +278,11 @@ impl Streams {
         let live = self.live().remove(id);
         let Some(live) = live else { return };
         self.forget(id);
+        // Only the first reason counts.
+        let _ = live.why.set(reason.to_owned());
         live.cut.cancel();
         let cut = StreamCut { stream: id.to_owned(), reason: reason.to_owned() };
-        for node in [live.from, live.to] {
+        for node in live.from.node().into_iter().chain([live.to]) {
             if let Some(session) = hub.presence.session(node) {
                 // A node that is just leaving ends its streams itself.
                 let _ = session.peer.notify(&cut).await;
@@ -225,14 +300,14 @@ impl Streams {
 
     /// Ends all streams of a node.
     pub async fn cut_node(&self, hub: &Hub, node: NodeId, reason: &str) {
-        for id in self.ids(|live| live.from == node || live.to == node) {
+        for id in self.ids(|live| live.from.node() == Some(node) || live.to == node) {
             self.cut(hub, &id, reason).await;
         }
     }
 
     /// Ends those streams from a node that nothing allows any more.
     pub async fn recheck(&self, hub: &Hub, node: NodeId) -> Result<()> {
-        self.recheck_those(hub, |live| live.from == node).await
+        self.recheck_those(hub, |live| live.from.node() == Some(node)).await
     }
 
     /// Ends those streams to a node that nothing allows any more.
@@ -247,9 +322,15 @@ impl Streams {
         }
         let mut reader = hub.store.read().await?;
         for live in streams {
-            let Some(row) = nodes::store::by_id(&mut reader, live.from).await? else { continue };
-            let op = Op { actor: nodes::actor(&mut reader, &row).await?, ..hub.op("stream.recheck") };
-            if !super::may_open(&op, hub, &mut reader, live.to, &live.target).await? {
+            let stands = match &live.from {
+                Origin::Node(id) => {
+                    let Some(row) = nodes::store::by_id(&mut reader, *id).await? else { continue };
+                    let op = Op { actor: nodes::actor(&mut reader, &row).await?, ..hub.op("stream.recheck") };
+                    super::may_open(&op, hub, &mut reader, live.to, &live.target).await?
+                }
+                Origin::Hub(op) => super::here::may(op, hub, live.to, &live.target),
+            };
+            if !stands {
                 self.cut(hub, &live.id, "the right that allowed it was taken back").await;
             }
         }
@@ -259,7 +340,7 @@ impl Streams {
     /// Takes a node's report about a stream that does not pass the hub. One that the hub does not know (any more) is cut:
     /// nobody could revoke it.
     pub fn report(&self, hub: &Hub, node: NodeId, report: &StreamReport) {
-        let live = self.live().get(&report.stream).filter(|live| live.from == node).cloned();
+        let live = self.live().get(&report.stream).filter(|live| live.from.node() == Some(node)).cloned();
         match live {
             Some(live) if report.ended => self.forget(&live.id),
             Some(live) => {

@@ -1,6 +1,8 @@
 //! Streams: byte pipes between two nodes. The hub introduces the two, joins their connections where they do not meet
-//! directly, counts bytes that it cannot read, and cuts them when the right to them ends.
+//! directly, counts bytes that it cannot read, and cuts them when the right to them ends. Those that end in the hub itself
+//! are in `here`.
 
+pub mod here;
 mod live;
 pub mod relay;
 
@@ -11,6 +13,7 @@ use nave_link::protocol::{StreamCheck, StreamChecked, StreamOffer, StreamOpen, S
 use nave_link::rpc::CallError;
 use sqlx::AnyConnection;
 
+use live::Origin;
 pub use live::Streams;
 
 use super::access::{self, Action, Roles, Scope};
@@ -35,11 +38,11 @@ const OFFER_TIMEOUT: Duration = Duration::from_secs(15);
 /// The streams under way, the oldest first. A node sees its own, a person those of nodes that it may see.
 pub fn list(op: &Op, hub: &Hub) -> Result<Vec<Stream>> {
     if let Actor::Node { id, .. } = &op.actor {
-        return Ok(hub.streams.list(|from, to| from == *id || to == *id));
+        return Ok(hub.streams.list(|from, to| from == Some(*id) || to == *id));
     }
     access::require_somewhere(op, READ)?;
     let sees = |node| access::allows(op, READ, &Scope::node(node));
-    Ok(hub.streams.list(|from, to| sees(from) || sees(to)))
+    Ok(hub.streams.list(|from, to| from.is_some_and(sees) || sees(to)))
 }
 
 /// Ends a stream.
@@ -103,9 +106,9 @@ pub async fn open(op: &Op, hub: &Hub, open: &StreamOpen) -> Result<StreamOpened>
     })
 }
 
-/// Two nodes of which the first may open a target on the second, which is connected.
+/// Two ends of which the first may open a target on the second, a node that is connected.
 pub(crate) struct Allowed {
-    from: NodeId,
+    from: Origin,
     from_name: String,
     from_key: nave_link::key::PublicKey,
     to: NodeRow,
@@ -146,7 +149,21 @@ async fn allow(op: &Op, hub: &Hub, name: &str, target: &Target) -> Result<Allowe
         return Err(refused());
     }
     let from_key = super::nodes::store::by_id(&mut reader, id).await?.and_then(|row| row.public_key);
-    let (Some(from_key), Some(to_key), NodeStatus::Active) = (from_key, to.public_key, to.status) else {
+    let Some(from_key) = from_key else {
+        return Err(Error::Conflict(format!("{from_name} has not joined yet")));
+    };
+    reach(hub, Origin::Node(id), from_name, from_key, to)
+}
+
+/// Finds the way to a node that may be asked.
+fn reach(
+    hub: &Hub,
+    from: Origin,
+    from_name: String,
+    from_key: nave_link::key::PublicKey,
+    to: NodeRow,
+) -> Result<Allowed> {
+    let (Some(to_key), NodeStatus::Active) = (to.public_key, to.status) else {
         return Err(Error::Conflict(format!("{} has not joined yet", to.name)));
     };
     let Some(session) = hub.presence.session(to.id) else {
@@ -159,7 +176,7 @@ async fn allow(op: &Op, hub: &Hub, name: &str, target: &Target) -> Result<Allowe
             to.name
         )));
     };
-    Ok(Allowed { from: id, from_name, from_key, to, to_key, session })
+    Ok(Allowed { from, from_name, from_key, to, to_key, session })
 }
 
 /// Whether the actor may open a target: a node by its grants, a person by its roles or its grants, and both by what they

@@ -63,6 +63,7 @@ pub fn admit(hub: &Hub, headers: &HeaderMap, exporter: Option<Exporter>) -> Resu
 /// Brings one node's connection; whoever comes second carries the bytes until the stream ends.
 pub async fn bring(hub: Arc<Hub>, Admitted(admits): Admitted, half: Half) {
     let live = admits.live;
+    let Some(half) = live.arrive(half) else { return };
     let Some((first, half)) = live.meet(admits.side, half) else {
         // A connection that nobody joins must not wait for ever.
         tokio::select! {

@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn everything_has_a_port_of_its_own() {
-        let tcp = |port| TcpInterface { host: "127.0.0.1".to_owned(), port };
+        let tcp = |port| TcpInterface { host: "127.0.0.1".to_owned(), port, web_terminal: false };
         let part = Part {
             compatible: vec!["a \"quoted\" word".to_owned()],
             tcp: BTreeMap::from([

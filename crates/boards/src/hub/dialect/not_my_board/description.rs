@@ -59,7 +59,7 @@ fn read_part(value: &Value) -> Result<Part, Failure> {
     let tcp = interfaces(fields.get("tcp"), |fields| {
         needed("TcpExportDesc", fields, &["host", "port"])?;
         let host = text("host", &fields["host"])?;
-        Ok(TcpInterface { host, port: positive("port", &fields["port"])? })
+        Ok(TcpInterface { host, port: positive("port", &fields["port"])?, web_terminal: false })
     })?;
     needed("ExportedPart", fields, &["compatible"])?;
     let words = compatible.unwrap_or_default();
@@ -113,7 +113,8 @@ fn is_usbid(text: &str) -> bool {
 /// A place as agents read it; none that they cannot reach.
 pub(super) fn write(place: &Place) -> Option<Value> {
     let (host, port) = place.reach.legacy?;
-    Some(json!({ "name": place.name, "port": port, "parts": place.parts, "id": place.id, "host": host }))
+    let parts: Vec<Part> = place.parts.iter().map(Part::as_upstream).collect();
+    Some(json!({ "name": place.name, "port": port, "parts": parts, "id": place.id, "host": host }))
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use nave_web::words;
 
 use super::super::told;
 use super::command;
-use super::{Choice, Counts, Mosaic, State, Tab, attach, path_of, tagged, tags, wait_for};
+use super::{
+    Choice, Counts, Mosaic, State, Tab, attach, is_mine, path_of, tagged, tags, terminal_path, wait_for,
+};
 use crate::api::{CommandRun, FarmPlace, PastReservation, PowerCommand, Reservation, Waiter};
 
 /// How many places of a wish are named in the queue.
@@ -140,6 +142,10 @@ impl PlacePage {
         self.power.iter().map(|power| (power.word(), command::button(*power)))
     }
 
+    fn is_mine(&self) -> bool {
+        is_mine(&self.place)
+    }
+
     /// For how long somebody had it.
     fn span(past: &PastReservation) -> String {
         words::span((past.until - past.since).whole_seconds().unsigned_abs().max(1))
@@ -192,4 +198,26 @@ pub struct ReserveAny {
     pub shell: Shell,
     /// The form.
     pub form: Filled,
+}
+
+/// A TCP interface in the browser.
+#[derive(Debug, Template)]
+#[template(path = "boards/terminal.html")]
+pub struct TerminalPage {
+    /// What stands around the page.
+    pub shell: Shell,
+    /// The place.
+    pub place: String,
+    /// Which of its parts, from 1.
+    pub part: usize,
+    /// The interface's name.
+    pub interface: String,
+    /// The node that offers it.
+    pub node: String,
+}
+
+impl TerminalPage {
+    fn socket(&self) -> String {
+        format!("{}/bytes", terminal_path(&self.place, &self.part, &self.interface))
+    }
 }
