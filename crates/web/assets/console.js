@@ -366,6 +366,25 @@ function strength(password) {
   return password.length < 10 || score < 13 ? 1 : score < 18 ? 2 : score < 26 ? 3 : 4;
 }
 
+// Who had something when: whatever piece is pointed at or has the focus is told in words below the picture
+
+class NaveStrip extends HTMLElement {
+  connectedCallback() {
+    if (this.ready) return;
+    this.ready = true;
+    for (const event of ["focusin", "pointerover"]) this.addEventListener(event, ({ target }) => this.tell(target.closest("a")));
+    for (const event of ["focusout", "pointerleave"]) this.addEventListener(event, () => this.tell(null));
+  }
+
+  tell(piece) {
+    const output = this.querySelector("output");
+    if (output) output.textContent = piece?.getAttribute("aria-label") ?? "";
+    for (const other of this.querySelectorAll("a")) {
+      other.classList.toggle("on", Boolean(piece) && other.dataset.of === piece.dataset.of);
+    }
+  }
+}
+
 for (const [name, element] of [
   ["nave-time", NaveTime],
   ["nave-copy", NaveCopy],
@@ -374,6 +393,7 @@ for (const [name, element] of [
   ["nave-live", NaveLive],
   ["nave-rate", NaveRate],
   ["nave-strength", NaveStrength],
+  ["nave-strip", NaveStrip],
 ]) {
   customElements.define(name, element);
 }

@@ -13,6 +13,7 @@ mod places;
 mod reserve;
 pub mod terminal;
 mod uniqueness;
+pub mod usage;
 pub mod wish;
 
 use std::sync::Arc;

@@ -9,8 +9,9 @@ use nave_boards::api::{
     RunningCommand, TcpInterface, UsbInterface, Waiter,
 };
 use nave_boards::hub::pages::views::{
-    Choice, Counts, Farm, Forms, May, Mine, Mosaic, PlacePage, Queue, ReserveAny, Tab,
+    Chart, Choice, Counts, Farm, Forms, May, Mine, Mosaic, PlacePage, Queue, ReserveAny, Tab, UsagePage,
 };
+use nave_boards::hub::usage::{Of, Share, Waits, Week};
 use nave_core::api::{Stream, StreamPath};
 use nave_core::hub::error::Error;
 use nave_testkit::gallery::{HOSTILE, NOW, Sample, look};
@@ -152,6 +153,7 @@ fn tabs(places: usize, mine: usize, queue: usize, here: &str) -> Vec<Tab> {
         tab("Places", places, "/boards"),
         tab("My reservations", mine, "/boards/reservations"),
         tab("Queue", queue, "/boards/queue"),
+        tab("Usage", 0, "/boards/usage"),
     ]
 }
 
@@ -209,7 +211,7 @@ fn detail(place: FarmPlace, may: May, forms: Forms) -> PlacePage {
         shell: shell(&place.name),
         waiters: if place.waiting > 0 { waiters(place.waiting.min(14)) } else { vec![] },
         streams: if reserved {
-            vec![stream(1, StreamPath::Direct), stream(2, StreamPath::Relayed)]
+            vec![stream(1, StreamPath::Direct), stream(2, StreamPath::Relayed), stream(3, StreamPath::Hub)]
         } else {
             vec![]
         },
@@ -292,6 +294,62 @@ fn mine(places: Vec<FarmPlace>) -> Mine {
     }
 }
 
+/// Weeks of which every seventh was quiet.
+fn usage(weeks: u32, places: usize, of: Of) -> UsagePage {
+    let number = |at: u32| f64::from((at * 37 + 11) % 100) / 100.0;
+    let waits = |at: u32| Waits {
+        known: u64::from(at % 7) * 9,
+        half: std::time::Duration::from_secs(u64::from(at * 131 % 700)),
+        most: std::time::Duration::from_secs(u64::from(700 + at * 977 % 9000)),
+    };
+    let share = |name: &str, at: u32| Share {
+        name: name.to_owned(),
+        places: if at == 0 { places } else { 1 },
+        taken: number(at),
+        held: std::time::Duration::from_secs(u64::from(at) * 5000),
+        granted: u64::from(at) * 13,
+        waits: waits(at),
+    };
+    let weeks: Vec<Week> = (0..weeks)
+        .map(|at| Week {
+            begins: NOW - Duration::weeks(i64::from(weeks - at)),
+            taken: if at % 7 == 6 { 0.0 } else { number(at) },
+            held: std::time::Duration::from_hours(u64::from(at) * 50),
+            granted: u64::from(at % 7) * 1111,
+            waits: waits(at + 6),
+        })
+        .collect();
+    let listing = Listing::new("/boards/usage", &[("tag", of.tag.as_deref().unwrap_or_default())]);
+    let shares: Vec<Share> = (0..u32::try_from(places).unwrap())
+        .map(|at| match at {
+            2 => share(HOSTILE, 99),
+            3 => share(LONG, 4),
+            _ => share(&format!("bench-{at}"), at),
+        })
+        .collect();
+    let (places, pager) = Pager::cut(&listing, shares);
+    let choice = |weeks: u32, here| Choice {
+        label: format!("{weeks} weeks"),
+        count: 0,
+        path: "/boards/usage".to_owned(),
+        here,
+    };
+    UsagePage {
+        shell: shell("Usage"),
+        tabs: tabs(places.len(), 0, 0, "/boards/usage"),
+        choices: vec![choice(4, false), choice(12, true), choice(52, false)],
+        whole: share("", 1),
+        taken: Chart::taken(&weeks),
+        waits: Chart::waits(&weeks),
+        tags: [("raspberry-pi", 1), (LONG, 50), (HOSTILE, 0)].map(|(name, at)| share(name, at)).to_vec(),
+        listing,
+        of,
+        weeks,
+        places,
+        pager,
+    }
+}
+
 fn refused(body: &[u8], error: &Error) -> Filled {
     Filled::refused(&Fields::parse(body).unwrap(), error)
 }
@@ -350,6 +408,10 @@ fn samples() -> Vec<Sample> {
                 FarmPlace { waiting: 3, ..held(place(LONG), "Ada", true) },
             ]),
         ),
+        Sample::of("usage-3", &usage(12, 3, Of::default())),
+        Sample::of("usage-1000", &usage(52, 1000, Of { tag: Some(LONG.to_owned()), place: None })),
+        Sample::of("usage-one", &usage(4, 1, Of { tag: None, place: Some("bench-1".to_owned()) })),
+        Sample::of("usage-none", &usage(4, 0, Of { tag: Some(HOSTILE.to_owned()), place: None })),
         Sample::of("queue-empty", &queue(0)),
         Sample::of("queue-3", &queue(3)),
         Sample::of("queue-1000", &queue(1000)),

@@ -8,7 +8,7 @@ use nave_core::clock::Clock;
 use nave_core::hub::config::HubConfig;
 use nave_core::hub::error::Error;
 use nave_core::hub::event;
-use nave_core::hub::leases::{Granted, Heir, Holder, LeaseError, Leases, Pool, Seat, Wanted};
+use nave_core::hub::leases::{Granted, Heir, Holder, LeaseError, Leases, Pool, Seat, Spans, Wanted};
 use nave_core::hub::op::{Actor, Client, Op};
 use nave_core::id::RequestId;
 use nave_testkit::fleet::{TAKE, TestFleet};
@@ -25,6 +25,7 @@ on_both_engines!(
     time_ends_leases,
     only_holders_and_who_manages_may_touch_a_lease,
     a_hub_that_was_replaced_gives_nothing_out,
+    how_long_somebody_waited_is_kept,
 );
 
 const GRACE: Duration = Duration::from_mins(2);
@@ -126,6 +127,25 @@ async fn one_has_it_and_the_other_waits(bench: Bench) {
         told,
         ["ann lease.granted a", "ann lease.ended a", "bob lease.granted a", "bob lease.ended a"]
     );
+}
+
+async fn how_long_somebody_waited_is_kept(bench: Bench) {
+    let farm = farm(&bench, &["a"]).await;
+    let from = farm.clock.now();
+    let lease = farm.ask("ann", 1, &["a"]).await.unwrap().keep();
+    let second = farm.ask("bob", 2, &["a"]);
+    let returned = async {
+        farm.waiting(1).await;
+        farm.clock.advance(Duration::from_secs(90));
+        farm.pool().end(&farm.client("ann"), farm.hub.hub(), lease.id).await.unwrap().unwrap();
+    };
+    let (second, ()) = tokio::join!(second, returned);
+    second.unwrap().keep();
+    farm.clock.advance(Duration::from_secs(30));
+    let spans = Spans { from, length: Duration::from_hours(1), count: 1 };
+    let usage = farm.pool().usage(farm.hub.hub(), spans, farm.clock.now()).await.unwrap();
+    let used = &usage.resources["a"][0];
+    assert_eq!((used.held, used.granted, used.known, used.waited.as_slice()), (120_000, 2, 2, &[90_000][..]));
 }
 
 async fn who_goes_away_leaves_nothing_behind(bench: Bench) {

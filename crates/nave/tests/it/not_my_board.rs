@@ -129,9 +129,10 @@ async fn farm(programs: Programs) -> anyhow::Result<Farm> {
     let mut server = net.server.command("python3");
     let service = Background::start(server.args(["-u", "-m", "http.server", "8080", "--bind", "127.0.0.1"]))?;
     service.says("Serving HTTP").await?;
+    // `web_terminal` is a word of Nave's, which not-my-board's exporter passes over.
     std::fs::write(
         net.server.home().join("bench.toml"),
-        "port = 2192\n[[parts]]\ncompatible = [\"demo\", \"v2\"]\ntcp.http = { host = \"127.0.0.1\", port = 8080 }\n",
+        "port = 2192\n[[parts]]\ncompatible = [\"demo\", \"v2\"]\ntcp.http = { host = \"127.0.0.1\", port = 8080, web_terminal = true }\n",
     )?;
     let exporter = start_exporter(&net, programs).await?;
     let wishes = net.laptop.home().join(".config/not-my-board");

@@ -7,6 +7,7 @@ mod queue;
 mod reserve;
 mod terminal;
 mod told;
+mod usage;
 pub mod views;
 
 use axum::Extension;
@@ -32,7 +33,8 @@ impl Section for Boards {
 
     fn routes(&self, routes: Routes) -> Routes {
         let pages =
-            [farm::routes, queue::routes, mine::routes, reserve::routes, place::routes, terminal::routes];
+            [farm::routes, queue::routes,
+            usage::routes, mine::routes, reserve::routes, place::routes, terminal::routes];
         let pages = pages.into_iter().fold(Routes::default(), |routes, declare| declare(routes));
         routes.merge(pages.with(Extension(self.clone())))
     }
@@ -61,6 +63,7 @@ fn tabs(farm: &[FarmPlace], queue: &[Waiter], here: &str) -> Vec<Tab> {
         tab("Places", farm.len(), "/boards"),
         tab("My reservations", mine, "/boards/reservations"),
         tab("Queue", queue.len(), "/boards/queue"),
+        tab("Usage", 0, "/boards/usage"),
     ]
 }
 

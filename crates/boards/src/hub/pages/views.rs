@@ -1,13 +1,19 @@
 //! What the pages show: plain values, and the templates that lay them out.
 
+mod chart;
 mod command;
 mod mosaic;
 mod pages;
+mod strip;
+mod usage;
 
 use crate::api::FarmPlace;
 
+pub use self::chart::Chart;
 pub use self::mosaic::Mosaic;
 pub use self::pages::{Farm, Forms, May, Mine, PlacePage, Queue, ReserveAny, TerminalPage};
+pub use self::strip::Strip;
+pub use self::usage::UsagePage;
 
 /// How a place stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -70,6 +70,7 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
             include_str!("../../../migrations/both/0006_leases_on_their_own.sql"),
         ),
         on_both(7, "programs", include_str!("../../../migrations/both/0007_programs.sql")),
+        on_both(8, "leases asked at", include_str!("../../../migrations/both/0008_leases_asked_at.sql")),
     ],
 };
 

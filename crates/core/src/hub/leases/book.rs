@@ -26,6 +26,7 @@ pub(super) struct Asker {
     pub(super) label: String,
     pub(super) expires_in: Option<Duration>,
     pub(super) waits: bool,
+    pub(super) asked_at: OffsetDateTime,
     pub(super) answer: Answer,
 }
 

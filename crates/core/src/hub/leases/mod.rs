@@ -10,6 +10,7 @@ mod due;
 mod granted;
 mod pool;
 mod store;
+mod usage;
 mod write;
 
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 pub use self::due::jobs;
 pub use self::granted::Granted;
 pub use self::pool::{Pool, Waiting};
+pub use self::usage::{Spans, Usage, Used};
 use super::access::Action;
 use super::context::Hub;
 use super::error::{Error, Result};

@@ -10,7 +10,8 @@ use tokio::sync::{oneshot, watch};
 use super::book::{Asked, Asker, Book, Step, Taken, Ticket};
 use super::write::{self, Amendment};
 use super::{
-    EndReason, Granted, Heir, Held, Holder, Lease, LeaseError, Past, PoolKind, Seat, Telling, Wanted, store,
+    EndReason, Granted, Heir, Held, Holder, Lease, LeaseError, Past, PoolKind, Seat, Spans, Telling, Usage,
+    Wanted, store,
 };
 use crate::hub::access;
 use crate::hub::bus::Notice;
@@ -95,6 +96,7 @@ impl Pool {
             label: wanted.label,
             expires_in: wanted.expires_in,
             waits: wanted.waits,
+            asked_at: op.clock.now(),
             answer,
         };
         let asked = self.book().ask(&wanted.acceptable, asker, op.clock.now(), choose);
@@ -247,6 +249,12 @@ impl Pool {
     pub async fn past(&self, hub: &Hub, resource: &str, most: u32) -> Result<Vec<Past>> {
         let mut reader = hub.store.read().await?;
         store::past(&mut reader, self.kind.name, resource, most).await
+    }
+
+    /// How the resources were used in spans of time, up to now.
+    pub async fn usage(&self, hub: &Hub, spans: Spans, now: OffsetDateTime) -> Result<Usage> {
+        let mut reader = hub.store.read().await?;
+        store::usage(&mut reader, self.kind.name, spans, crate::clock::to_millis(now)).await
     }
 
     /// Who waits, the first first.

@@ -1,5 +1,7 @@
 //! The tables of leases and of who owns their pools.
 
+mod usage;
+
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 use time::OffsetDateTime;
@@ -9,6 +11,8 @@ use crate::clock::{from_millis, to_millis};
 use crate::hub::error::{Error, Result};
 use crate::hub::store::Act;
 use crate::id::{LeaseId, OwnerId};
+
+pub(super) use self::usage::usage;
 
 /// Makes a hub the owner of a pool, which may be new; returns the epoch that begins.
 pub(super) async fn take_over(act: &mut Act, pool: &str, owner: OwnerId, now: OffsetDateTime) -> Result<i64> {
@@ -97,10 +101,11 @@ fn lease(row: &AnyRow) -> Result<Lease> {
     })
 }
 
-pub(super) async fn insert(act: &mut Act, pool: &str, lease: &Lease) -> Result<()> {
+/// Adds a lease that somebody asked for at a time.
+pub(super) async fn insert(act: &mut Act, pool: &str, lease: &Lease, asked_at: OffsetDateTime) -> Result<()> {
     sqlx::query(
         "INSERT INTO leases (id, pool, resource, holder_kind, holder, holder_name, address, epoch, granted_at, \
-         expires_at, bound, label) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         expires_at, bound, label, asked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(lease.id.to_string())
     .bind(pool)
@@ -114,6 +119,7 @@ pub(super) async fn insert(act: &mut Act, pool: &str, lease: &Lease) -> Result<(
     .bind(lease.expires_at.map(to_millis))
     .bind(i64::from(lease.bound))
     .bind(&lease.label)
+    .bind(to_millis(asked_at))
     .execute(act.connection())
     .await?;
     Ok(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::book::Step;
+use super::book::{Asker, Step};
 use super::{EndReason, Granted, Heir, Lease, LeaseError, Pool, store};
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
@@ -55,7 +55,7 @@ pub(super) fn start(
 /// One step, and what follows from it.
 async fn take(op: &Op, hub: &Arc<Hub>, pool: &Arc<Pool>, step: Step) -> (Result<u64>, Option<Step>) {
     let Step { resource, ends, begins } = step;
-    let begun = begins.as_ref().map(|(lease, asker)| (lease, &asker.op));
+    let begun = begins.as_ref().map(|(lease, asker)| (lease, asker));
     let ending = ends.as_ref().map(|(held, reason)| (&held.lease, *reason));
     let written = write(op, hub, pool, ending, begun).await;
     let now = hub.clock.now();
@@ -120,17 +120,17 @@ async fn write(
     hub: &Hub,
     pool: &Pool,
     ends: Option<(&Lease, EndReason)>,
-    begins: Option<(&Lease, &Op)>,
+    begins: Option<(&Lease, &Asker)>,
 ) -> Result<()> {
     let mut act = owned(hub, pool).await?;
     if let Some((lease, reason)) = ends {
         finish(op, hub, pool, &mut act, lease, reason).await?;
     }
-    if let Some((lease, op)) = begins {
-        store::insert(&mut act, pool.kind().name, lease).await?;
+    if let Some((lease, asker)) = begins {
+        store::insert(&mut act, pool.kind().name, lease, asker.asked_at).await?;
         let until = lease.expires_at.map(crate::clock::to_millis);
         let detail = json!({ "lease": lease.id, "epoch": lease.epoch, "until": until });
-        hub.record(&mut act, op, event(pool, "lease.granted", lease, detail)).await?;
+        hub.record(&mut act, &asker.op, event(pool, "lease.granted", lease, detail)).await?;
     }
     act.commit().await
 }

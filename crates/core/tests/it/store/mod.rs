@@ -3,3 +3,4 @@
 mod contract;
 pub(crate) mod faults;
 mod migrations;
+mod usage;

@@ -10,7 +10,7 @@ use nave_web::words;
 use super::super::told;
 use super::command;
 use super::{
-    Choice, Counts, Mosaic, State, Tab, attach, is_mine, path_of, tagged, tags, terminal_path, wait_for,
+    Choice, Counts, Mosaic, State, Strip, Tab, attach, is_mine, path_of, tagged, tags, terminal_path, wait_for,
 };
 use crate::api::{CommandRun, FarmPlace, PastReservation, PowerCommand, Reservation, Waiter};
 
@@ -144,6 +144,11 @@ impl PlacePage {
 
     fn is_mine(&self) -> bool {
         is_mine(&self.place)
+    }
+
+    /// The last days as a picture.
+    fn strip(&self) -> Option<Strip> {
+        Strip::of(self.shell.now, self.place.reservation.as_ref(), &self.past)
     }
 
     /// For how long somebody had it.

@@ -32,6 +32,7 @@ fn asker(seat: u64) -> (Asker, Answered) {
             label: String::new(),
             expires_in: None,
             waits: true,
+            asked_at: NOW,
             answer,
         },
         answered,
