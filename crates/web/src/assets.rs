@@ -30,7 +30,14 @@ type Served = (&'static str, &'static [&'static str]);
 const ON_EVERY_PAGE: [Served; 5] = [
     (
         "console.css",
-        &["css/1-tokens.css", "css/2-base.css", "css/3-shell.css", "css/4-parts.css", "css/5-pages.css", "css/6-charts.css"],
+        &[
+            "css/1-tokens.css",
+            "css/2-base.css",
+            "css/3-shell.css",
+            "css/4-parts.css",
+            "css/5-pages.css",
+            "css/6-charts.css",
+        ],
     ),
     ("console.js", &["console.js"]),
     ("htmx.js", &["vendor/htmx.min.js"]),

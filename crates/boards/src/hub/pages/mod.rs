@@ -32,9 +32,15 @@ impl Section for Boards {
     }
 
     fn routes(&self, routes: Routes) -> Routes {
-        let pages =
-            [farm::routes, queue::routes,
-            usage::routes, mine::routes, reserve::routes, place::routes, terminal::routes];
+        let pages = [
+            farm::routes,
+            queue::routes,
+            usage::routes,
+            mine::routes,
+            reserve::routes,
+            place::routes,
+            terminal::routes,
+        ];
         let pages = pages.into_iter().fold(Routes::default(), |routes, declare| declare(routes));
         routes.merge(pages.with(Extension(self.clone())))
     }

@@ -45,6 +45,7 @@ async fn look(visitor: Visitor, hub: Shared, boards: Fleet, RawQuery(query): Raw
     let FarmUsage { weeks, whole, tags, places } = usage;
     let (taken, waits) = (Chart::taken(&weeks), Chart::waits(&weeks));
     let (places, pager) = Pager::cut(&listing, places);
-    let view = UsagePage { shell, tabs, listing, of, choices, weeks, whole, taken, waits, tags, places, pager };
+    let view =
+        UsagePage { shell, tabs, listing, of, choices, weeks, whole, taken, waits, tags, places, pager };
     Ok(show(&view, &view.shell))
 }

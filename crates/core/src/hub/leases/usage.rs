@@ -52,7 +52,7 @@ pub struct Used {
 /// How each resource was used that was used at all: by its name, span by span.
 #[derive(Clone, Debug)]
 pub struct Usage {
-    pub(super) spans: Spans,
+    spans: Spans,
     /// The resources.
     pub resources: BTreeMap<String, Vec<Used>>,
 }
@@ -62,45 +62,31 @@ impl Usage {
         Self { spans, resources: BTreeMap::new() }
     }
 
-    fn used(&mut self, resource: String, at: usize) -> Option<&mut Used> {
-        let count = self.spans.count;
-        self.resources.entry(resource).or_insert_with(|| vec![Used::default(); count]).get_mut(at)
-    }
-
-    /// Adds leases that began and ended in one span.
-    pub(super) fn add_within(&mut self, resource: String, at: i64, held: i64, granted: i64, known: i64) {
-        let Some(used) = usize::try_from(at).ok().and_then(|at| self.used(resource, at)) else { return };
-        used.held += held.unsigned_abs();
-        used.granted += granted.unsigned_abs();
-        used.known += known.unsigned_abs();
-    }
-
-    /// Adds a lease that lies in several spans, or began before them; in milliseconds.
-    pub(super) fn add_across(&mut self, resource: &str, granted: i64, ended: i64, is_known: bool) {
-        if let Some(used) = self.spans.of(granted).and_then(|at| self.used(resource.to_owned(), at)) {
-            used.granted += 1;
-            used.known += u64::from(is_known);
-        }
+    /// Adds a lease; in milliseconds.
+    pub(super) fn add(&mut self, resource: &str, granted: i64, ended: i64, asked: Option<i64>) {
         let (from, length) = (to_millis(self.spans.from), self.spans.length_millis());
-        let first = self.spans.of(granted.max(from));
-        let mut at = first.unwrap_or(self.spans.count);
-        while at < self.spans.count {
+        let begins_in = self.spans.of(granted);
+        let Some(mut at) = self.spans.of(granted.max(from)).filter(|_| ended >= from) else { return };
+        if !self.resources.contains_key(resource) {
+            self.resources.insert(resource.to_owned(), vec![Used::default(); self.spans.count]);
+        }
+        let Some(used) = self.resources.get_mut(resource) else { return };
+        if let Some(used) = begins_in.and_then(|at| used.get_mut(at)) {
+            used.granted += 1;
+            used.known += u64::from(asked.is_some());
+            used.waited.extend(
+                asked.map(|asked| granted - asked).filter(|waited| *waited > 0).map(i64::unsigned_abs),
+            );
+        }
+        // A part of it in each span, up to the one in which it ended.
+        while let Some(used) = used.get_mut(at) {
             let begin = from + length * i64::try_from(at).unwrap_or(i64::MAX);
             let part = ended.min(begin + length) - granted.max(begin);
             if part <= 0 {
                 break;
             }
-            if let Some(used) = self.used(resource.to_owned(), at) {
-                used.held += part.unsigned_abs();
-            }
+            used.held += part.unsigned_abs();
             at += 1;
-        }
-    }
-
-    /// Adds how long somebody waited.
-    pub(super) fn add_wait(&mut self, resource: String, granted: i64, waited: i64) {
-        if let Some(used) = self.spans.of(granted).and_then(|at| self.used(resource, at)) {
-            used.waited.push(waited.unsigned_abs());
         }
     }
 }
@@ -119,16 +105,18 @@ mod tests {
         let at = |hours: i64| to_millis(from) + hours * HOUR;
         let mut usage = Usage::none(Spans { from, length: Duration::from_hours(24), count: 3 });
         // From before the first into the second; within the second; from the last to beyond it; elsewhere.
-        usage.add_across("bench", at(-5), at(30), true);
-        usage.add_within("bench".to_owned(), 1, 2 * HOUR, 1, 1);
-        usage.add_wait("bench".to_owned(), at(31), 7);
-        usage.add_across("bench", at(70), at(90), false);
-        usage.add_across("other", at(-9), at(-3), true);
-        usage.add_across("other", at(80), at(90), true);
+        usage.add("bench", at(-5), at(30), Some(at(-6)));
+        usage.add("bench", at(31), at(33), Some(at(31) - 7));
+        usage.add("bench", at(70), at(90), None);
+        usage.add("other", at(-9), at(-3), Some(at(-9)));
+        usage.add("other", at(80), at(90), Some(at(80)));
         let hours = |used: &Used| used.held / HOUR.unsigned_abs();
         let bench = &usage.resources["bench"];
         assert_eq!(bench.iter().map(hours).collect::<Vec<_>>(), [24, 8, 2]);
-        assert_eq!(bench.iter().map(|used| (used.granted, used.known)).collect::<Vec<_>>(), [(0, 0), (1, 1), (1, 0)]);
+        assert_eq!(
+            bench.iter().map(|used| (used.granted, used.known)).collect::<Vec<_>>(),
+            [(0, 0), (1, 1), (1, 0)]
+        );
         assert_eq!(bench[1].waited, [7]);
         assert!(!usage.resources.contains_key("other"));
     }

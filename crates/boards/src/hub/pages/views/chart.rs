@@ -82,7 +82,8 @@ impl Chart {
             if waits.known == 0 {
                 return (Vec::new(), "not known".to_owned());
             }
-            let words = format!("half had one within {}, 9 of 10 within {}", told(waits.half), told(waits.most));
+            let words =
+                format!("half had one within {}, 9 of 10 within {}", told(waits.half), told(waits.most));
             (vec![Bar::of("most", part(waits.most)), Bar::of("half", part(waits.half))], words)
         });
         Self { label: "How long people waited".to_owned(), lines: lines.to_vec(), columns }

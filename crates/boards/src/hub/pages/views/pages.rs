@@ -10,7 +10,8 @@ use nave_web::words;
 use super::super::told;
 use super::command;
 use super::{
-    Choice, Counts, Mosaic, State, Strip, Tab, attach, is_mine, path_of, tagged, tags, terminal_path, wait_for,
+    Choice, Counts, Mosaic, State, Strip, Tab, attach, is_mine, path_of, tagged, tags, terminal_path,
+    wait_for,
 };
 use crate::api::{CommandRun, FarmPlace, PastReservation, PowerCommand, Reservation, Waiter};
 

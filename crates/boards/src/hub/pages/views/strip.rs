@@ -84,7 +84,8 @@ impl Strip {
     pub fn of(now: OffsetDateTime, held: Option<&Reservation>, past: &[PastReservation]) -> Option<Self> {
         let now = now.to_offset(time::UtcOffset::UTC);
         let today = OffsetDateTime::new_utc(now.date(), Time::MIDNIGHT);
-        let held = held.map(|held| Had { at: 0, holder: &held.holder, since: held.since, until: now, held: true });
+        let held =
+            held.map(|held| Had { at: 0, holder: &held.holder, since: held.since, until: now, held: true });
         let past = past.iter().zip(1..).map(|(one, at)| Had {
             at,
             holder: &one.holder,
@@ -99,7 +100,8 @@ impl Strip {
         let first = all.iter().map(|had| had.since.max(earliest)).min()?;
         let days = (today.date() - first.to_offset(time::UtcOffset::UTC).date()).whole_days().max(0) + 1;
         let people = people(&all, earliest);
-        let colour = |name: &str| people.iter().find(|who| who.name == name).map_or("who-more", |who| who.colour);
+        let colour =
+            |name: &str| people.iter().find(|who| who.name == name).map_or("who-more", |who| who.colour);
         let mut pieces = Vec::new();
         for had in &all {
             let words = words_of(had);
@@ -186,7 +188,11 @@ mod tests {
             past("Eve", datetime!(2026-06-01 0:00 UTC), datetime!(2026-06-02 0:00 UTC)),
         ];
         let strip = Strip::of(now, None, &list).unwrap();
-        assert_eq!(strip.days.iter().map(|day| day.name.as_str()).collect::<Vec<_>>(), ["Today", "3 Aug", "2 Aug"]);
+        assert_eq!(
+            strip.days.iter().map(|day| day.name.as_str()).collect::<Vec<_>>(),
+            ["Today", "3 Aug", "2 Aug"]
+        );
+        assert_eq!(strip.days.iter().map(|day| day.over).collect::<Vec<_>>(), [43.0, 86.0, 86.0]);
         let ada: Vec<_> = strip.pieces.iter().filter(|piece| piece.of == 2).collect();
         let places: Vec<_> = ada.iter().map(|piece| (piece.x, piece.width, piece.y, piece.first)).collect();
         assert_eq!(places, [(78.5, 21.5, 36, true), (14.0, 86.0, 18, false), (14.0, 21.5, 0, false)]);
