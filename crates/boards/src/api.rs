@@ -66,6 +66,7 @@ pub struct WantedPart {
 
 impl Part {
     /// As not-my-board knows it: without what only Nave has.
+    #[must_use]
     pub fn as_upstream(&self) -> Self {
         let plain = |tcp: &TcpInterface| TcpInterface { web_terminal: false, ..tcp.clone() };
         let tcp = self.tcp.iter().map(|(name, tcp)| (name.clone(), plain(tcp))).collect();

@@ -298,6 +298,44 @@ async fn commands_and_power_of_a_place_are_on_its_page_chromium() -> anyhow::Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_had_a_place_and_how_the_farm_was_used_is_drawn_chromium() -> anyhow::Result<()> {
+    if !need("chromium") {
+        return Ok(());
+    }
+    let hub = farm(OPEN).await?;
+    let ada = TestPerson::first_admin(&hub).await?;
+    let _exporters = (exporter(&hub, "bench").await?, exporter(&hub, "other").await?);
+    let visit = Visit::of(&hub, &ada).await?;
+    visit.to("/boards/places/bench").await?;
+    ensure!(visit.count("nave-strip").await? == 0, "nobody had it yet");
+    visit.presses("Reserve").await?;
+    visit.reads("You have it").await?;
+    // Whatever has the focus is told in words.
+    visit.sees("nave-strip a[data-of='0']").await?;
+    let focus = "document.querySelector('nave-strip a').focus()";
+    visit.browser.client().execute(focus, vec![]).await?;
+    visit.reads("Ada has it since").await?;
+    visit.presses("Return it").await?;
+    visit.reads("Ada had it for").await?;
+    visit.sees("nave-strip a[href='#had-1']").await?;
+
+    visit.to("/boards").await?;
+    visit.presses("Usage").await?;
+    visit.sees("svg.chart rect.taken").await?;
+    visit.presses("4 weeks").await?;
+    ensure!(visit.count("svg.chart[aria-label^='Which part'] g").await? == 4);
+    visit.presses("board").await?;
+    ensure!(visit.count("#places tbody tr").await? == 2);
+    visit.presses("bench").await?;
+    visit.reads("The page of bench").await?;
+    let figures = visit.sees(".figures").await?.text().await?;
+    ensure!(figures.contains("Reservations\n1\n"), "{figures}");
+    visit.to("/boards/usage?tag=unheard-of&weeks=7").await?;
+    visit.reads("No place is like that").await?;
+    visit.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_work_without_scripts_and_strangers_sign_in_chromium() -> anyhow::Result<()> {
     if !need("chromium") {
         return Ok(());

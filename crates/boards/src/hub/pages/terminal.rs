@@ -53,7 +53,7 @@ async fn bytes(
         .map_err(|_| Error::invalid("upgrade", "this address carries a terminal's bytes: open its page"))?;
     let terminal = terminal::find(&visitor.op, &hub, &boards, &place, part, &interface)?;
     let stop = connection.map(|Extension(connection)| connection.shutdown.soft().clone()).unwrap_or_default();
-    let upgrade = hyper::upgrade::on(&mut Request::from_parts(parts, body));
+    let upgrade = hyper::upgrade::on(Request::from_parts(parts, body));
     let (hub, op) = (hub.0, visitor.op);
     let tasks = hub.tasks.clone();
     tasks.spawn(async move {

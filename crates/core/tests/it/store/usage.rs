@@ -1,4 +1,4 @@
-//! How leases of a year are added up: that nothing is lost, and how long it takes with as many as a large farm has.
+//! How leases of a year are added up: that nothing is lost, with as many as a large farm has.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,9 +54,7 @@ async fn a_year_of_leases_is_added_up(bench: Bench) {
 
     let spans = Spans { from, length, count: WEEKS };
     let pool = Arc::clone(hub.hub().leases.pool("testfleet").unwrap());
-    let begun = tokio::time::Instant::now();
     let usage = pool.usage(hub.hub(), spans, now).await.unwrap();
-    println!("{LEASES} leases of {RESOURCES} resources in {WEEKS} weeks: {:?}", begun.elapsed());
 
     let used = || usage.resources.values().flatten();
     let end = i64::try_from(spans.length.as_millis()).unwrap() * i64::try_from(WEEKS).unwrap();

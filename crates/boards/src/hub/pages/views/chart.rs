@@ -1,6 +1,7 @@
 //! Charts of weeks, as pictures that the server writes: each width and position is a part of the picture's, so that they fit
 //! every screen, and writing stays as large as it is.
 
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use nave_web::words;
@@ -64,7 +65,7 @@ impl Chart {
     pub fn taken(weeks: &[Week]) -> Self {
         let lines = [100, 50, 0].map(|percent| (height(f64::from(percent) / 100.0), format!("{percent} %")));
         let columns = columns(weeks, |week| {
-            let words = format!("{} taken, {}", percent(&week.taken), reservations(week));
+            let words = format!("{} taken, {}", percent(week.taken), reservations(week));
             (vec![Bar::of("taken", week.taken)], words)
         });
         Self { label: "Which part of the time places were taken".to_owned(), lines: lines.to_vec(), columns }
@@ -126,8 +127,8 @@ pub fn told(time: Duration) -> String {
 }
 
 /// A part, in percent.
-pub fn percent(part: &f64) -> String {
-    format!("{:.0} %", part * 100.0)
+pub fn percent(part: impl Borrow<f64>) -> String {
+    format!("{:.0} %", part.borrow() * 100.0)
 }
 
 fn reservations(week: &Week) -> String {

@@ -10,7 +10,7 @@ use nave_web::words;
 
 use super::chart::{percent, told};
 use super::{Chart, Choice, Tab, path_of};
-use crate::hub::usage::{Of, Share, Week};
+use crate::hub::usage::{Of, Share, Waits, Week};
 
 /// How many tags are told.
 const TAGS: usize = 20;
@@ -56,9 +56,14 @@ impl UsagePage {
         words::day(week.begins)
     }
 
-    /// The waits of somebody, in words.
-    fn waited(known: &u64, time: &Duration) -> String {
-        if *known == 0 { "–".to_owned() } else { told(*time) }
+    /// How long half of the people waited at the most.
+    fn half(waits: &Waits) -> String {
+        if waits.known == 0 { "–".to_owned() } else { told(waits.half) }
+    }
+
+    /// How long nine of ten waited at the most.
+    fn most(waits: &Waits) -> String {
+        if waits.known == 0 { "–".to_owned() } else { told(waits.most) }
     }
 
     /// Hours, to the tenth where there are few.
