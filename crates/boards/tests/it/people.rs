@@ -141,13 +141,11 @@ impl Visit {
     }
 
     async fn sees(&self, locator: Locator<'_>) -> anyhow::Result<Element> {
-        match self.browser.client().wait().for_element(locator).await {
-            Ok(found) => Ok(found),
-            Err(_) => {
-                let text = self.browser.client().find(Locator::Css("body")).await?.text().await?;
-                anyhow::bail!("waited in vain for {locator:?}: {text}")
-            }
+        if let Ok(found) = self.browser.client().wait().for_element(locator).await {
+            return Ok(found);
         }
+        let text = self.browser.client().find(Locator::Css("body")).await?.text().await?;
+        anyhow::bail!("waited in vain for {locator:?}: {text}")
     }
 
     async fn types(&self, name: &str, text: &str) -> anyhow::Result<()> {

@@ -38,6 +38,9 @@ const SETTINGS: &str =
 /// What a program keeps to itself, until it shows it with the code.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
+/// What an importer hears that wants nothing which is there.
+const NONE: &str = "None of the candidates exist anymore";
+
 struct Door {
     hub: TestHub,
     clock: Clock,
@@ -319,7 +322,6 @@ async fn a_token_is_worth_what_it_came_about_by() -> anyhow::Result<()> {
         Ok((client, words))
     };
     let denied = |role: &str| format!("Permission denied: requires role \"{role}\"");
-    const NONE: &str = "None of the candidates exist anymore";
 
     // A browser's session and the hub's operator get none; there is none for anything else.
     for op in [door.op.clone(), door.hub.operator()] {
@@ -419,10 +421,9 @@ async fn jobs_bring_tokens_of_their_own_provider() -> anyhow::Result<()> {
     let info = body(&get(&hub, "10.77.0.9", "/api/v1/auth-info").await?)?;
     assert_eq!(info["client_id"], "not-my-board");
     assert_eq!(info["issuer"], format!("{}/oidc", hub.url()), "people sign in here all the same");
-    for (repository, expected) in [
-        ("example/firmware", "None of the candidates exist anymore"),
-        ("evil/firmware", "Permission denied: requires role \"importer\""),
-    ] {
+    for (repository, expected) in
+        [("example/firmware", NONE), ("evil/firmware", "Permission denied: requires role \"importer\"")]
+    {
         let claims = json!({
             "sub": format!("repo:{repository}:ref:refs/heads/main"),
             "repository": repository,

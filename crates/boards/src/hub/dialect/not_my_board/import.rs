@@ -282,6 +282,7 @@ fn braced(format: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
+    use super::Fate::{Different, Left, Taken};
     use super::*;
 
     fn words(text: &str) -> Vec<(Fate, String)> {
@@ -331,7 +332,6 @@ mod tests {
             "{auth}permissions = [{{ claims = {{ groups = [\"a\"] }}, roles = [\"importer\", \"boss\"], x = 1 }}]\nmore = 1\n"
         ));
         let fates: Vec<Fate> = told.iter().map(|(fate, _)| *fate).collect();
-        use Fate::{Different, Left, Taken};
         assert_eq!(fates, [Taken, Left, Different, Left, Taken, Left], "{told:?}");
         let nothing = words("");
         assert!(nothing.len() == 1 && nothing[0].1.contains("open_to"), "{nothing:?}");
