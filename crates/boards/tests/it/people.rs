@@ -242,7 +242,8 @@ async fn tokens_are_fetched_anew_and_a_stolen_one_ends_the_sign_in() -> anyhow::
     let farm = Farm::start(Duration::from_secs(1)).await?;
     let grace = TestPerson::invite(&farm.hub, "Grace", &[(Role::Operator, "*")]).await?;
     farm.sign_in(&grace).await?;
-    farm.write("bench.toml", "port = 2192\n[[parts]]\ncompatible = [\"demo\"]\n")?;
+    let port = free_port().await?;
+    farm.write("bench.toml", &format!("port = {port}\n[[parts]]\ncompatible = [\"demo\"]\n"))?;
     let (first, refresh) = farm.stored()?;
     let ends = unverified(&first).and_then(|claims| claims["exp"].as_i64()).context("an end")?;
     until("the token has ended", || async {

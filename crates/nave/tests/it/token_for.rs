@@ -12,6 +12,7 @@ use nave_core::hub::nodes;
 use nave_testkit::hub::{TestHub, TestHubSetup};
 use nave_testkit::need;
 use nave_testkit::person::TestPerson;
+use tokio::net::TcpListener;
 use tokio::process::Command;
 
 use crate::login::{nave, sign_in};
@@ -89,7 +90,9 @@ async fn ci_jobs_and_people_bring_the_tokens_of_the_command_line() -> anyhow::Re
 
     let lab = Machine::new()?;
     let _lab = lab.join(&hub, "lab", "exporter").await?;
-    std::fs::write(lab.path().join("bench.toml"), "port = 2192\n[[parts]]\ncompatible = [\"demo\"]\n")?;
+    let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+    let place = format!("port = {port}\n[[parts]]\ncompatible = [\"demo\"]\n");
+    std::fs::write(lab.path().join("bench.toml"), place)?;
     let exporter = lab.stays(&hub, "export", &["bench.toml"])?;
     exporter.says("ready").await?;
 
