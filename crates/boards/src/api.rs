@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 pub use self::command::{CommandRun, MOST_OUTPUT, Occasion, Outcome, clean};
 pub use self::farm::{
-    FarmPlace, HandOver, Maintenance, PastReservation, PlaceDetail, PowerCommand, PowerRequest, Reservation,
-    ReservationChange, ReserveRequest, RunningCommand, SetMaintenance, Waiter,
+    BookRequest, Booking, BookingState, FarmPlace, HandOver, Maintenance, PastReservation, PlaceDetail,
+    PowerCommand, PowerRequest, Reservation, ReservationChange, ReserveRequest, ReserveSetRequest,
+    RunningCommand, SetMaintenance, Waiter, WantedPlace,
 };
-use crate::matching;
+use nave_core::matching;
 
 /// A part of a place, as its exporter describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

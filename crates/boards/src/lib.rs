@@ -5,7 +5,6 @@ pub mod api;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod link;
-pub mod matching;
 #[cfg(feature = "node")]
 pub mod node;
 #[cfg(any(feature = "hub", feature = "node"))]

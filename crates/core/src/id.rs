@@ -55,6 +55,10 @@ id!(
     RequestId
 );
 id!(
+    /// One lease that begins later.
+    BookingId
+);
+id!(
     /// One byte pipe between two nodes.
     StreamId
 );

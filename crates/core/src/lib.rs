@@ -8,5 +8,6 @@ pub mod clock;
 pub mod hub;
 pub mod id;
 pub mod machine;
+pub mod matching;
 #[cfg(feature = "node")]
 pub mod node;

@@ -7,6 +7,7 @@ mod logging;
 mod paths;
 mod printer;
 mod secret;
+mod when;
 
 use std::process::ExitCode;
 

@@ -71,7 +71,14 @@ impl Fleet for TestFleet {
     }
 
     fn pools(&self) -> Vec<PoolKind> {
-        vec![PoolKind { name: "testfleet", noun: "thing", take: TAKE, manage: MANAGE, grace: self.grace }]
+        vec![PoolKind {
+            name: "testfleet",
+            noun: "thing",
+            take: TAKE,
+            manage: MANAGE,
+            grace: self.grace,
+            patience: Duration::from_hours(1),
+        }]
     }
 
     fn begin(&self, _: Arc<Hub>) -> BoxFuture<'static, Result<()>> {

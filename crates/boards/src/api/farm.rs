@@ -25,6 +25,9 @@ pub struct FarmPlace {
     pub maintenance: Option<Maintenance>,
     /// Who has it.
     pub reservation: Option<Reservation>,
+    /// The booking of it that begins next.
+    #[serde(default)]
+    pub booking: Option<Booking>,
     /// How many wait for it, or for others as well.
     pub waiting: usize,
     /// What its exporter does to it at the moment: whoever gets it waits for that.
@@ -101,6 +104,9 @@ pub struct PlaceDetail {
     pub place: FarmPlace,
     /// Who had it, the last one first; 100 at the most.
     pub past: Vec<PastReservation>,
+    /// Who will have it, the next one first.
+    #[serde(default)]
+    pub bookings: Vec<Booking>,
     /// Which commands its exporter ran for it, the last one first; 10 at the most.
     pub commands: Vec<CommandRun>,
 }
@@ -139,6 +145,9 @@ pub struct Reservation {
     /// Until when at the most.
     #[serde(with = "time::serde::rfc3339::option")]
     pub until: Option<OffsetDateTime>,
+    /// Who has booked the place from then on, if it ends for that.
+    #[serde(default)]
+    pub booked_by: Option<String>,
     /// Whether its holder's connection is gone. It then ends after the farm's grace, unless the holder comes back.
     pub left_behind: bool,
 }
@@ -155,8 +164,69 @@ pub struct PastReservation {
     /// Until when.
     #[serde(with = "time::serde::rfc3339")]
     pub until: OffsetDateTime,
-    /// Why it ended: `returned`, `revoked`, `expired`, `holder_gone`, `resource_gone`, `not_taken`, `not_ready`.
+    /// Why it ended: `returned`, `revoked`, `expired`, `booked`, `holder_gone`, `resource_gone`, `not_taken`,
+    /// `not_ready`.
     pub reason: String,
+}
+
+/// A reservation that begins later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct Booking {
+    /// Its id.
+    #[cfg_attr(feature = "hub", schema(format = "uuid"))]
+    pub id: String,
+    /// The place.
+    pub place: String,
+    /// What its holder calls it; may be empty.
+    pub name: String,
+    /// Who has booked it.
+    pub holder: String,
+    /// Whether that is whoever asks.
+    pub mine: bool,
+    /// From when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub starts_at: OffsetDateTime,
+    /// Until when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub until: OffsetDateTime,
+    /// How it stands.
+    pub state: BookingState,
+}
+
+/// How a booking stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum BookingState {
+    /// Its time has not come.
+    Booked,
+    /// Its time has come, and the place is away, out of service or just given back. It is the first that is given it.
+    Waiting,
+}
+
+/// A place that is to be booked: one of several, or one that has the right parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct BookRequest {
+    /// Any one of these; without them, any place.
+    #[serde(default)]
+    pub places: Vec<String>,
+    /// It must have these parts, each by a part of its own.
+    #[serde(default)]
+    pub parts: Vec<WantedPart>,
+    /// What the booking will be called, and the reservation that it becomes.
+    #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(max_length = 100, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"))]
+    pub name: String,
+    /// From when, within a year.
+    #[serde(with = "time::serde::rfc3339")]
+    pub starts_at: OffsetDateTime,
+    /// For how long, in seconds.
+    #[serde(default = "ten_hours")]
+    #[cfg_attr(feature = "hub", schema(minimum = 1, maximum = 31_536_000))]
+    pub seconds: u64,
 }
 
 /// Somebody who waits for a place.
@@ -169,8 +239,14 @@ pub struct Waiter {
     pub holder: String,
     /// Whether that is whoever asks.
     pub mine: bool,
+    /// With which priority: higher ones are before lower ones.
+    #[serde(default)]
+    pub priority: i32,
     /// The places of which any one would do.
     pub places: Vec<String>,
+    /// For somebody who waits for several at once: for each, the places of which one would do.
+    #[serde(default)]
+    pub together: Vec<Vec<String>>,
     /// Since when.
     #[serde(with = "time::serde::rfc3339")]
     pub since: OffsetDateTime,
@@ -199,6 +275,41 @@ pub struct ReserveRequest {
     #[cfg_attr(feature = "hub", schema(minimum = 1, maximum = 31_536_000))]
     pub seconds: u64,
     /// How long to wait for one that others have, in seconds.
+    #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(maximum = 86_400))]
+    pub wait: u64,
+}
+
+/// One of several places that are to be reserved at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct WantedPlace {
+    /// Any one of these; without them, any place.
+    #[serde(default)]
+    pub places: Vec<String>,
+    /// It must have these parts, each by a part of its own.
+    #[serde(default)]
+    pub parts: Vec<WantedPart>,
+    /// What the reservation of it will be called.
+    #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(max_length = 100, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"))]
+    pub name: String,
+}
+
+/// Several places that are to be reserved at once, or none of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ReserveSetRequest {
+    /// The places, each of which is another one.
+    #[cfg_attr(feature = "hub", schema(min_items = 1, max_items = 32))]
+    pub wants: Vec<WantedPlace>,
+    /// For how long at the most, in seconds.
+    #[serde(default = "ten_hours")]
+    #[cfg_attr(feature = "hub", schema(minimum = 1, maximum = 31_536_000))]
+    pub seconds: u64,
+    /// How long to wait until all of them are free, in seconds.
     #[serde(default)]
     #[cfg_attr(feature = "hub", schema(maximum = 86_400))]
     pub wait: u64,

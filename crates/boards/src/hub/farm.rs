@@ -1,30 +1,33 @@
 //! The farm as people and programs look at it: every place with who has it, why it is closed and who waits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use nave_core::hub::access;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
-use nave_core::hub::leases::{Held, Holder, Waiting};
+use nave_core::hub::leases::{self, Held, Holder, Waiters};
 use nave_core::hub::op::Op;
-use time::OffsetDateTime;
 
+use super::outlook::Outlook;
 use super::places::Place;
-use super::{Boards, READ, commands};
+use super::{Boards, READ, bookings, commands};
 use crate::api::{FarmPlace, PastReservation, PlaceDetail, Reservation, Waiter};
 
 /// How many past reservations of a place are told.
 const PAST: u32 = 100;
 
-/// Every place that is there, or that somebody has; in the order of their names.
+/// Every place that is there, or that somebody has or has booked; in the order of their names.
 pub fn list(op: &Op, hub: &Hub, boards: &Boards) -> Result<Vec<FarmPlace>> {
     access::require(op, READ)?;
     let pool = Boards::pool(hub)?;
     let mut held: HashMap<String, Held> =
         pool.held().into_iter().map(|held| (held.lease.resource.clone(), held)).collect();
-    let mut waiting: HashMap<String, usize> = HashMap::new();
-    for place in pool.waiting().into_iter().flat_map(|waiting| waiting.acceptable) {
-        *waiting.entry(place).or_default() += 1;
+    let waiters = pool.waiting();
+    let waiting = waiters.counts();
+    let mut booked: HashMap<String, leases::Booking> = HashMap::new();
+    for booking in pool.bookings() {
+        booked.entry(booking.resource.clone()).or_insert(booking);
     }
     let mut farm: Vec<FarmPlace> = boards
         .places()
@@ -32,11 +35,16 @@ pub fn list(op: &Op, hub: &Hub, boards: &Boards) -> Result<Vec<FarmPlace>> {
         .iter()
         .map(|place| {
             let held = held.remove(&place.name);
-            let waiting = waiting.get(&place.name).copied().unwrap_or_default();
-            describe(op, boards, place, held.as_ref(), waiting)
+            let waiting = waiting.get(place.name.as_str()).copied().unwrap_or_default();
+            describe(op, boards, place, held.as_ref(), waiting, booked.remove(&place.name).as_ref())
         })
         .collect();
-    farm.extend(held.into_values().map(|held| away(op, boards, &held)));
+    let away_and_held = held.into_iter().map(|(name, held)| {
+        let booking = booked.remove(&name);
+        away(op, boards, name, Some(&held), booking.as_ref())
+    });
+    farm.extend(away_and_held.collect::<Vec<_>>());
+    farm.extend(booked.into_iter().map(|(name, booking)| away(op, boards, name, None, Some(&booking))));
     farm.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(farm)
 }
@@ -46,13 +54,15 @@ pub async fn show(op: &Op, hub: &Hub, boards: &Boards, name: &str) -> Result<Pla
     access::require(op, READ)?;
     let pool = Boards::pool(hub)?;
     let held = pool.holder_of(name);
-    let waiting =
-        pool.waiting().iter().filter(|waiting| waiting.acceptable.iter().any(|it| it == name)).count();
-    let place = match (boards.places().by_name(name), &held) {
-        (Some(place), held) => describe(op, boards, &place, held.as_ref(), waiting),
-        (None, Some(held)) => away(op, boards, held),
-        (None, None) => return Err(Error::not_found("place", name)),
+    let waiting = pool.waiting().counts().get(name).copied().unwrap_or_default();
+    let bookings: Vec<leases::Booking> =
+        pool.bookings().into_iter().filter(|booking| booking.resource == name).collect();
+    let place = match boards.places().by_name(name) {
+        Some(place) => describe(op, boards, &place, held.as_ref(), waiting, bookings.first()),
+        None if held.is_none() && bookings.is_empty() => return Err(Error::not_found("place", name)),
+        None => away(op, boards, name.to_owned(), held.as_ref(), bookings.first()),
     };
+    let bookings = bookings.iter().map(|booking| bookings::told(op, booking)).collect();
     let past = pool.past(hub, name, PAST).await?.into_iter().map(|past| PastReservation {
         holder: past.holder,
         since: past.granted_at,
@@ -60,7 +70,7 @@ pub async fn show(op: &Op, hub: &Hub, boards: &Boards, name: &str) -> Result<Pla
         reason: past.reason,
     });
     let commands = commands::of(op, hub, name).await?;
-    Ok(PlaceDetail { place, past: past.collect(), commands })
+    Ok(PlaceDetail { place, past: past.collect(), bookings, commands })
 }
 
 /// Who has which place, in the order of the places' names.
@@ -73,15 +83,29 @@ pub fn reservations(op: &Op, hub: &Hub) -> Result<Vec<Reservation>> {
 pub fn queue(op: &Op, hub: &Hub) -> Result<Vec<Waiter>> {
     access::require(op, READ)?;
     let pool = Boards::pool(hub)?;
-    let mut free_at: BTreeMap<String, Option<OffsetDateTime>> =
-        pool.held().into_iter().map(|held| (held.lease.resource.clone(), held.lease.expires_at)).collect();
-    let waiters = pool.waiting().into_iter().enumerate().map(|(at, waiting)| {
-        let expected = take_earliest(&mut free_at, &waiting);
+    let waiters = pool.waiting();
+    let mut outlook = Outlook::new(op.clock.now(), &pool.held(), &pool.bookings(), &waiters);
+    let Waiters { waiting, names, .. } = waiters;
+    let names_of = |want: &Arc<Vec<u32>>| -> Vec<String> {
+        want.iter().filter_map(|id| names.get(id)).map(ToString::to_string).collect()
+    };
+    let waiters = waiting.into_iter().enumerate().map(|(at, waiting)| {
+        let expected = outlook.serve(&waiting);
+        let mut together: Vec<Vec<String>> = waiting.wants.iter().map(names_of).collect();
+        let mut places = together.concat();
+        if together.len() == 1 {
+            together.clear();
+        } else {
+            places.sort_unstable();
+            places.dedup();
+        }
         Waiter {
             position: at + 1,
             mine: waiting.holder.is(&Holder::of(op)),
             holder: waiting.holder.name,
-            places: waiting.acceptable,
+            priority: waiting.priority,
+            places,
+            together,
             since: waiting.since,
             expected,
         }
@@ -89,18 +113,14 @@ pub fn queue(op: &Op, hub: &Hub) -> Result<Vec<Waiter>> {
     Ok(waiters.collect())
 }
 
-/// When the first of the wished places is free at the latest; it is taken then for as long as the waiter may have it.
-fn take_earliest(
-    free_at: &mut BTreeMap<String, Option<OffsetDateTime>>,
-    waiting: &Waiting,
-) -> Option<OffsetDateTime> {
-    let limited = waiting.acceptable.iter().filter_map(|name| Some((name, (*free_at.get(name)?)?)));
-    let (name, at) = limited.min_by_key(|(_, at)| *at)?;
-    free_at.insert(name.clone(), waiting.expires_in.map(|time| at + time));
-    Some(at)
-}
-
-fn describe(op: &Op, boards: &Boards, place: &Place, held: Option<&Held>, waiting: usize) -> FarmPlace {
+fn describe(
+    op: &Op,
+    boards: &Boards,
+    place: &Place,
+    held: Option<&Held>,
+    waiting: usize,
+    booking: Option<&leases::Booking>,
+) -> FarmPlace {
     FarmPlace {
         name: place.name.clone(),
         parts: place.parts.clone(),
@@ -113,6 +133,7 @@ fn describe(op: &Op, boards: &Boards, place: &Place, held: Option<&Held>, waitin
         uniqueness: place.uniqueness(),
         maintenance: boards.maintenance().of(&place.name),
         reservation: held.map(|held| reservation(op, held)),
+        booking: booking.map(|booking| bookings::told(op, booking)),
         waiting,
         running: place.gate.running(),
         power: place.power.as_ref().map(|power| power.commands.clone()).unwrap_or_default(),
@@ -120,8 +141,13 @@ fn describe(op: &Op, boards: &Boards, place: &Place, held: Option<&Held>, waitin
 }
 
 /// A place that is away, as far as it is known.
-fn away(op: &Op, boards: &Boards, held: &Held) -> FarmPlace {
-    let name = held.lease.resource.clone();
+fn away(
+    op: &Op,
+    boards: &Boards,
+    name: String,
+    held: Option<&Held>,
+    booking: Option<&leases::Booking>,
+) -> FarmPlace {
     FarmPlace {
         parts: Vec::new(),
         here: false,
@@ -129,7 +155,8 @@ fn away(op: &Op, boards: &Boards, held: &Held) -> FarmPlace {
         address: None,
         uniqueness: 0.0,
         maintenance: boards.maintenance().of(&name),
-        reservation: Some(reservation(op, held)),
+        reservation: held.map(|held| reservation(op, held)),
+        booking: booking.map(|booking| bookings::told(op, booking)),
         waiting: 0,
         running: None,
         power: Vec::new(),
@@ -146,34 +173,8 @@ pub(super) fn reservation(op: &Op, held: &Held) -> Reservation {
         holder: held.lease.holder.name.clone(),
         mine: held.lease.holder.is(&Holder::of(op)),
         since: held.lease.granted_at,
-        until: held.lease.expires_at,
+        until: held.until(),
+        booked_by: held.booked.as_ref().map(|(_, who)| who.clone()),
         left_behind: held.is_left_behind(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use time::macros::datetime;
-
-    use super::*;
-
-    #[test]
-    fn each_in_the_queue_is_expected_after_those_before() {
-        let at = datetime!(2030-01-01 12:00 UTC);
-        let mut free_at = BTreeMap::from([("a".to_owned(), Some(at)), ("b".to_owned(), None)]);
-        let mut expect = |places: &[&str]| {
-            let waiting = Waiting {
-                holder: Holder { kind: "node".to_owned(), id: String::new(), name: String::new() },
-                acceptable: places.iter().map(|place| (*place).to_owned()).collect(),
-                since: at,
-                expires_in: Some(Duration::from_hours(1)),
-            };
-            take_earliest(&mut free_at, &waiting)
-        };
-        assert_eq!(expect(&["a", "b"]), Some(at));
-        assert_eq!(expect(&["a"]), Some(at + Duration::from_hours(1)));
-        assert_eq!(expect(&["b"]), None);
     }
 }

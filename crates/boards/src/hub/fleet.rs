@@ -46,8 +46,8 @@ impl Fleet for Boards {
     }
 
     fn pools(&self) -> Vec<PoolKind> {
-        let grace = self.config().grace.0;
-        vec![PoolKind { name: NAME, noun: "place", take: RESERVE, manage: MANAGE, grace }]
+        let (grace, patience) = (self.config().grace.0, self.config().several_patience.0);
+        vec![PoolKind { name: NAME, noun: "place", take: RESERVE, manage: MANAGE, grace, patience }]
     }
 
     fn actions(&self) -> &'static [Action] {

@@ -174,7 +174,12 @@ async fn keep(mut telling: Telling, exporter: impl Exporter, kept: watch::Sender
 }
 
 async fn tell(told: &Told, exporter: &impl Exporter, kept: &watch::Sender<Kept>) {
-    let refusal = exporter.allow(told.held.clone()).await.err();
+    let mut held = told.held.clone();
+    if let Some(held) = &mut held {
+        // It is the holder's no longer than until somebody else has booked it.
+        held.lease.expires_at = held.until();
+    }
+    let refusal = exporter.allow(held).await.err();
     kept.send_modify(|kept| {
         (kept.number, kept.silent) = (told.number, false);
         if let Some(refusal) = refusal {

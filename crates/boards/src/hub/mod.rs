@@ -1,5 +1,6 @@
 //! The hub's half: which places there are, who has them, and by which protocols exporters and agents come in.
 
+pub mod bookings;
 pub mod commands;
 pub mod config;
 mod dialect;
@@ -8,6 +9,7 @@ mod fleet;
 mod gate;
 pub mod maintenance;
 mod native;
+mod outlook;
 pub mod pages;
 mod places;
 mod reserve;

@@ -1,13 +1,15 @@
 //! Putting places into the farm, reserving and returning them. Every protocol ends up here, so that all stand in one
 //! queue.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use nave_core::hub::access;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
-use nave_core::hub::leases::{Granted, Held, LeaseError, Seat, Wanted};
+use nave_core::hub::leases::{self, Granted, Held, LeaseError, Seat, Wanted};
 use nave_core::hub::op::Op;
 use nave_core::id::LeaseId;
 use tokio::time::Instant;
@@ -52,16 +54,23 @@ impl From<LeaseError> for ReserveError {
     }
 }
 
-/// On what terms somebody wants a place.
+/// A place that somebody wants.
 #[derive(Clone, Debug)]
-pub(super) struct Terms {
-    /// The connection that the lease is bound to, if it is to end with one.
-    pub(super) seat: Option<Seat>,
-    /// What whoever asks will call it; may be empty.
+pub(super) struct Want {
+    /// Those that would do.
+    pub(super) candidates: Vec<Arc<Place>>,
+    /// What whoever asks will call the lease; may be empty.
     pub(super) label: String,
+}
+
+/// On what terms somebody wants places.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// The connection that the leases are bound to, if they are to end with one.
+    pub(super) seat: Option<Seat>,
     /// For how long at the most.
     pub(super) expires_in: Option<Duration>,
-    /// Whether to wait while others have it.
+    /// Whether to wait while others have them.
     pub(super) waits: bool,
     /// Until when to wait for that at the most.
     pub(super) until: Option<Instant>,
@@ -97,75 +106,102 @@ pub(super) fn register(
 }
 
 /// Takes a place out of the farm: its exporter is gone.
-pub(super) fn withdraw(op: &Op, hub: &Hub, boards: &Boards, place: &Place) -> Result<()> {
+pub(super) fn withdraw(op: &Op, hub: &Arc<Hub>, boards: &Boards, place: &Place) -> Result<()> {
     access::require(op, REGISTER)?;
     let pool = Boards::pool(hub)?;
-    boards.places().remove(place, || pool.vanish(op, &place.name));
+    boards.places().remove(place, || pool.vanish(op, hub, &place.name));
     hub.bus.publish(nave_core::hub::bus::Notice { topic: NAME, key: place.name.clone() });
     Ok(())
 }
 
-/// Reserves one of several places, waiting for it if others have them. An exporter that does not answer is passed over:
-/// it holds up only those who want nothing else.
+/// Reserves a place for each want, waiting for them if others have them: all at once, or none. An exporter that does not
+/// answer is passed over: it holds up only those who want nothing else.
 pub(super) async fn reserve(
     op: &Op,
     hub: &Arc<Hub>,
     boards: &Boards,
     terms: Terms,
-    candidates: Vec<Arc<Place>>,
-) -> Result<Reserved, ReserveError> {
+    wants: Vec<Want>,
+) -> Result<Vec<Reserved>, ReserveError> {
     access::require(op, RESERVE)?;
     let pool = Boards::pool(hub)?;
-    let mut left = candidates;
-    if left.is_empty() {
-        return Err(ReserveError::NoneExist);
-    }
+    let mut left = wants;
     loop {
-        let acceptable = left.iter().map(|place| place.name.clone()).collect();
+        if left.iter().any(|want| want.candidates.is_empty()) {
+            return Err(ReserveError::NoneExist);
+        }
         let wanted = Wanted {
-            acceptable,
+            wants: left.iter().map(Want::named).collect(),
             seat: terms.seat,
-            label: terms.label.clone(),
+            priority: boards.config().priority.of(op),
             expires_in: terms.expires_in,
             waits: terms.waits,
         };
-        let acquired = pool.acquire(op, hub, wanted, |free| choose(hub, boards, &left, free));
+        let known: HashMap<&str, &Arc<Place>> =
+            left.iter().flat_map(|want| &want.candidates).map(|place| (&*place.name, place)).collect();
+        let acquired = pool.acquire(op, hub, wanted, |free| choose(hub, boards, &known, free));
         let granted = match terms.until {
             Some(until) => {
                 tokio::time::timeout_at(until, acquired).await.unwrap_or(Err(LeaseError::Taken))?
             }
             None => acquired.await?,
         };
-        let at = left.iter().position(|place| place.name == granted.lease().resource);
-        let place = left.remove(at.ok_or_else(|| Error::internal("a place was given that nobody wants"))?);
-        let confirmed = async {
-            tokio::select! {
-                biased;
-                confirmed = place.gate.confirmed(granted.number()) => confirmed,
-                () = place.gate.runs(), if terms.goes_on => Ok(()),
+        let reserved = granted.into_iter().map(|granted| {
+            let place = known.get(granted.lease().resource.as_str()).map(|place| Arc::clone(place));
+            let place = place.ok_or_else(|| Error::internal("a place was given that nobody wants"))?;
+            Ok(Reserved { place, granted })
+        });
+        let reserved: Vec<Reserved> = reserved.collect::<Result<_>>()?;
+        let confirming = reserved.iter().map(|one| one.confirmed(terms.goes_on));
+        let mut failed = Vec::new();
+        for (one, confirmed) in reserved.iter().zip(join_all(confirming).await) {
+            failed.extend(confirmed.err().map(|problem| (Arc::clone(&one.place), problem)));
+        }
+        if failed.is_empty() {
+            return Ok(reserved);
+        }
+        // None instead of some; and nobody waits for what was theirs a moment ago.
+        join_all(reserved.into_iter().map(|one| one.granted.give_up())).await;
+        for (place, problem) in failed {
+            for want in &mut left {
+                want.candidates.retain(|candidate| candidate.name != place.name);
             }
-        };
-        match confirmed.await {
-            Ok(()) => return Ok(Reserved { place, granted }),
-            Err(problem @ (Unconfirmed::Silent | Unconfirmed::Gone | Unconfirmed::NotReady(_)))
-                if !left.is_empty() =>
-            {
-                tracing::info!(place = place.name, %problem, "a place is passed over");
+            let is_last = left.iter().any(|want| want.candidates.is_empty());
+            match problem {
+                Unconfirmed::Silent | Unconfirmed::Gone | Unconfirmed::NotReady(_) if !is_last => {
+                    tracing::info!(place = place.name, %problem, "a place is passed over");
+                }
+                Unconfirmed::Gone => return Err(ReserveError::AllGone),
+                problem => return Err(ReserveError::Unconfirmed { place: place.name.clone(), problem }),
             }
-            Err(Unconfirmed::Gone) => return Err(ReserveError::AllGone),
-            Err(problem) => {
-                return Err(ReserveError::Unconfirmed { place: place.name.clone(), problem });
-            }
+        }
+    }
+}
+
+impl Want {
+    fn named(&self) -> leases::Want {
+        let acceptable = self.candidates.iter().map(|place| place.name.clone()).collect();
+        leases::Want { acceptable, label: self.label.clone() }
+    }
+}
+
+impl Reserved {
+    /// Waits until its holder is let in; where it `goes_on`, until the place is made ready for that.
+    async fn confirmed(&self, goes_on: bool) -> Result<(), Unconfirmed> {
+        let gate = &self.place.gate;
+        tokio::select! {
+            biased;
+            confirmed = gate.confirmed(self.granted.number()) => confirmed,
+            () = gate.runs(), if goes_on => Ok(()),
         }
     }
 }
 
 /// One of the free places: among those whose exporters answer, and do nothing else to them first, one of the most common,
 /// by chance.
-fn choose(hub: &Hub, boards: &Boards, places: &[Arc<Place>], free: &[&str]) -> usize {
-    let known = |name: &str| places.iter().find(|place| place.name == name);
-    let answers = |at: &usize| known(free[*at]).is_some_and(|place| !place.gate.is_silent());
-    let idle = |at: &usize| known(free[*at]).is_some_and(|place| place.gate.running().is_none());
+pub(super) fn choose(hub: &Hub, boards: &Boards, known: &HashMap<&str, &Arc<Place>>, free: &[&str]) -> usize {
+    let answers = |at: &usize| known.get(free[*at]).is_some_and(|place| !place.gate.is_silent());
+    let idle = |at: &usize| known.get(free[*at]).is_some_and(|place| place.gate.running().is_none());
     let mut eligible: Vec<usize> = (0..free.len()).filter(answers).collect();
     if eligible.iter().any(idle) {
         eligible.retain(idle);
@@ -174,7 +210,7 @@ fn choose(hub: &Hub, boards: &Boards, places: &[Arc<Place>], free: &[&str]) -> u
         eligible = (0..free.len()).collect();
     }
     let values: Vec<f64> =
-        eligible.iter().map(|at| known(free[*at]).map_or(0.0, |place| place.uniqueness())).collect();
+        eligible.iter().map(|at| known.get(free[*at]).map_or(0.0, |place| place.uniqueness())).collect();
     let common = uniqueness::most_common(&values, boards.config().uniqueness_tolerance);
     let dice = u64::from_le_bytes(hub.random.bytes());
     let at = usize::try_from(dice % common.len().max(1) as u64).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Reserving for people and programs that come by the API: they name places, or say what a place must have, and hold it
 //! without a connection until it is returned or its time is over.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +10,22 @@ use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
 use nave_core::hub::leases::{self, Holder, Lease};
 use nave_core::hub::op::Op;
+use nave_core::matching;
 
 use super::places::Place;
-use super::reserve::{self, ReserveError, Terms};
-use super::{Boards, RESERVE, farm};
-use crate::api::{HandOver, Reservation, ReservationChange, ReserveRequest, assign};
+use super::reserve::{self, ReserveError, Terms, Want};
+use super::{Boards, RESERVE, bookings, farm};
+use crate::api::{
+    BookingState, HandOver, Reservation, ReservationChange, ReserveRequest, ReserveSetRequest, WantedPlace,
+    assign,
+};
 
 /// The longest that a place is reserved at a time: a year.
-const LONGEST: u64 = 31_536_000;
+pub(super) const LONGEST: u64 = 31_536_000;
 /// The longest that somebody waits in one request: a day.
 const LONGEST_WAIT: u64 = 86_400;
+/// The most places that are reserved at once.
+pub const MOST: usize = 32;
 
 /// Reserves one place, waiting for it as long as the request says, and until it is ready.
 pub async fn reserve(
@@ -27,6 +34,18 @@ pub async fn reserve(
     boards: &Boards,
     request: ReserveRequest,
 ) -> Result<Reservation> {
+    access::require(op, RESERVE)?;
+    let reserved = take(op, hub, boards, set_of(request), false).await?;
+    reserved.into_iter().next().ok_or_else(|| Error::internal("a wish was lost"))
+}
+
+/// Reserves several places at once, or none, waiting until all of them are free as long as the request says.
+pub async fn reserve_set(
+    op: &Op,
+    hub: &Arc<Hub>,
+    boards: &Boards,
+    request: ReserveSetRequest,
+) -> Result<Vec<Reservation>> {
     access::require(op, RESERVE)?;
     take(op, hub, boards, request, false).await
 }
@@ -40,19 +59,71 @@ pub(super) async fn reserve_and_look(
     request: ReserveRequest,
 ) -> Result<Reservation> {
     access::require(op, RESERVE)?;
+    let reserved = take(op, hub, boards, set_of(request), true).await?;
+    reserved.into_iter().next().ok_or_else(|| Error::internal("a wish was lost"))
+}
+
+/// As [`reserve_set`], for whoever looks at the places.
+pub(super) async fn reserve_set_and_look(
+    op: &Op,
+    hub: &Arc<Hub>,
+    boards: &Boards,
+    request: ReserveSetRequest,
+) -> Result<Vec<Reservation>> {
+    access::require(op, RESERVE)?;
     take(op, hub, boards, request, true).await
+}
+
+/// A set of one.
+fn set_of(request: ReserveRequest) -> ReserveSetRequest {
+    let ReserveRequest { places, parts, name, seconds, wait } = request;
+    ReserveSetRequest { wants: vec![WantedPlace { places, parts, name }], seconds, wait }
 }
 
 async fn take(
     op: &Op,
     hub: &Arc<Hub>,
     boards: &Boards,
-    request: ReserveRequest,
+    request: ReserveSetRequest,
     goes_on: bool,
-) -> Result<Reservation> {
+) -> Result<Vec<Reservation>> {
     let time = within("seconds", request.seconds, 1, LONGEST)?;
     let wait = within("wait", request.wait, 0, LONGEST_WAIT)?;
-    let mut candidates = candidates(boards, &request)?;
+    if !(1..=MOST).contains(&request.wants.len()) {
+        return Err(Error::invalid("wants", format!("there must be from 1 to {MOST}")));
+    }
+    let mut wants: Vec<Want> = Vec::new();
+    for wanted in &request.wants {
+        let want = want(op, hub, boards, wanted)?;
+        if !want.label.is_empty() && wants.iter().any(|other| other.label == want.label) {
+            let problem = format!("two of them are named {:?}: name each otherwise", want.label);
+            return Err(Error::invalid("wants", problem));
+        }
+        wants.push(want);
+    }
+    enough(&wants)?;
+    let mut names: Vec<String> =
+        wants.iter().flat_map(|want| &want.candidates).map(|place| place.name.clone()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let several = wants.len() > 1;
+    let waits = !wait.is_zero();
+    // Once it has a place, it waits for what is done to that, however long that takes.
+    let until = waits.then(|| tokio::time::Instant::now() + wait);
+    let terms = Terms { seat: None, expires_in: Some(time), waits, until, goes_on };
+    match reserve::reserve(op, hub, boards, terms, wants).await {
+        Ok(reserved) => {
+            Ok(reserved.into_iter().map(|one| told(op, hub, one.granted.keep())).collect::<Result<_>>()?)
+        }
+        Err(ReserveError::Failed(error)) => Err(error),
+        Err(ReserveError::Taken) => Err(Error::Conflict(taken(op, hub, boards, &names, several))),
+        Err(other) => Err(Error::Conflict(other.to_string())),
+    }
+}
+
+/// What would do for somebody who wants a place.
+fn want(op: &Op, hub: &Hub, boards: &Boards, wanted: &WantedPlace) -> Result<Want> {
+    let mut candidates = candidates(boards, wanted)?;
     let own: Vec<String> = own(op, hub)?.map(|lease| lease.resource).collect();
     let all: Vec<String> = candidates.iter().map(|place| place.name.clone()).collect();
     // Nobody waits for oneself.
@@ -63,24 +134,42 @@ async fn take(
             all.join(", ")
         )));
     }
-    let names: Vec<String> = candidates.iter().map(|place| place.name.clone()).collect();
-    let label = label(op, hub, &request.name)?;
-    let waits = !wait.is_zero();
-    // Once it has a place, it waits for what is done to that, however long that takes.
-    let until = waits.then(|| tokio::time::Instant::now() + wait);
-    let terms = Terms { seat: None, label, expires_in: Some(time), waits, until, goes_on };
-    match reserve::reserve(op, hub, boards, terms, candidates).await {
-        Ok(reserved) => Ok(told(op, reserved.granted.keep())),
-        Err(ReserveError::Failed(error)) => Err(error),
-        Err(ReserveError::Taken) => Err(Error::Conflict(taken(op, hub, boards, &names))),
-        Err(other) => Err(Error::Conflict(other.to_string())),
-    }
+    Ok(Want { candidates, label: label(op, hub, &wanted.name)? })
 }
 
-/// Returns a place, or takes it away from whoever has it.
+/// Whether each can have a place of its own, once all are free.
+fn enough(wants: &[Want]) -> Result<()> {
+    let mut columns: HashMap<&str, usize> = HashMap::new();
+    let mut edges: Vec<Vec<usize>> = Vec::new();
+    for want in wants {
+        let mut of_want = Vec::new();
+        for place in &want.candidates {
+            let next = columns.len();
+            of_want.push(*columns.entry(&place.name).or_insert(next));
+        }
+        edges.push(of_want);
+    }
+    let found = matching::maximum(&edges, columns.len()).iter().flatten().count();
+    if found == wants.len() {
+        return Ok(());
+    }
+    Err(Error::Conflict(format!(
+        "{} places are wanted at once, and the farm has {found} that would do: take one of the wishes away, or name more places",
+        wants.len()
+    )))
+}
+
+/// Returns a place, or takes it away from whoever has it. Where nothing is reserved that is called so, a booking is
+/// cancelled.
 pub async fn give_back(op: &Op, hub: &Arc<Hub>, boards: &Boards, id: &str) -> Result<()> {
     access::require_somebody(op)?;
-    let lease = find(op, hub, id)?;
+    let lease = match find(op, hub, id) {
+        Ok(lease) => lease,
+        Err(_) if bookings::find(op, hub, id)?.is_some() => {
+            return bookings::cancel(op, hub, id).await.map(drop);
+        }
+        Err(error) => return Err(error),
+    };
     reserve::end(op, hub, boards, &lease.resource, lease.id).await
 }
 
@@ -91,7 +180,7 @@ pub async fn extend(op: &Op, hub: &Arc<Hub>, id: &str, change: ReservationChange
     let lease = find(op, hub, id)?.id;
     let until = op.clock.now() + time;
     let extended = Boards::pool(hub)?.extend(op, hub, lease, Some(until)).await?;
-    extended.map(|lease| told(op, lease)).ok_or_else(|| Error::not_found("reservation", id))
+    told(op, hub, extended.ok_or_else(|| Error::not_found("reservation", id))?)
 }
 
 /// Hands a reservation over to somebody else, who holds it without a connection then.
@@ -100,10 +189,10 @@ pub async fn hand_over(op: &Op, hub: &Arc<Hub>, id: &str, to: HandOver) -> Resul
     let lease = find(op, hub, id)?.id;
     let heir = leases::find_heir(op, hub, &to.to).await?;
     let handed = Boards::pool(hub)?.hand_over(op, hub, lease, heir).await?;
-    handed.map(|lease| told(op, lease)).ok_or_else(|| Error::not_found("reservation", id))
+    told(op, hub, handed.ok_or_else(|| Error::not_found("reservation", id))?)
 }
 
-fn within(field: &'static str, seconds: u64, least: u64, most: u64) -> Result<Duration> {
+pub(super) fn within(field: &'static str, seconds: u64, least: u64, most: u64) -> Result<Duration> {
     if (least..=most).contains(&seconds) {
         return Ok(Duration::from_secs(seconds));
     }
@@ -111,7 +200,7 @@ fn within(field: &'static str, seconds: u64, least: u64, most: u64) -> Result<Du
 }
 
 /// The places that would do.
-fn candidates(boards: &Boards, request: &ReserveRequest) -> Result<Vec<Arc<Place>>> {
+pub(super) fn candidates(boards: &Boards, request: &WantedPlace) -> Result<Vec<Arc<Place>>> {
     let named = |place: &Place| request.places.is_empty() || request.places.contains(&place.name);
     let fits = |place: &Place| request.parts.is_empty() || assign(&request.parts, &place.parts).is_some();
     let candidates = boards.places().wished_for(|place| named(place) && fits(place));
@@ -131,17 +220,28 @@ fn candidates(boards: &Boards, request: &ReserveRequest) -> Result<Vec<Arc<Place
 }
 
 /// Why nothing was free, for whoever wanted it.
-fn taken(op: &Op, hub: &Hub, boards: &Boards, names: &[String]) -> String {
+fn taken(op: &Op, hub: &Hub, boards: &Boards, names: &[String], several: bool) -> String {
     let farm = farm::list(op, hub, boards).unwrap_or_default();
     let told = farm.iter().filter(|place| names.contains(&place.name)).take(3).map(|place| {
         match (&place.maintenance, &place.reservation) {
             (Some(closed), _) => format!("{} is out of service ({})", place.name, closed.reason),
             (None, Some(held)) => format!("{} has {}", held.holder, place.name),
+            (None, None) if place.booking.as_ref().is_some_and(|it| it.state == BookingState::Waiting) => {
+                format!("{} is booked", place.name)
+            }
+            (None, None) if several => format!("{} is free", place.name),
             (None, None) => format!("{} is being given to somebody", place.name),
         }
     });
     let told: Vec<String> = told.collect();
     let more = names.len().saturating_sub(told.len());
+    if several {
+        let more = if more == 0 { String::new() } else { format!(", and {more} more would do") };
+        return format!(
+            "not all of them were free at once, so none is reserved: {}{more}; to wait for all, or for longer, say for how long",
+            told.join(", ")
+        );
+    }
     let more = if more == 0 { String::new() } else { format!(", and {more} more are taken") };
     format!(
         "no place that would do became free: {}{more}; to wait for one, or for longer, say for how long",
@@ -150,16 +250,22 @@ fn taken(op: &Op, hub: &Hub, boards: &Boards, names: &[String]) -> String {
 }
 
 /// What a reservation is called: whoever asks has no other one of that name.
-fn label(op: &Op, hub: &Hub, text: &str) -> Result<String> {
+pub(super) fn label(op: &Op, hub: &Hub, text: &str) -> Result<String> {
     if text.chars().count() > 100 || text.contains(char::is_control) {
         return Err(Error::invalid(
             "name",
             "must be at most 100 characters, none of them a control character",
         ));
     }
-    if !text.is_empty() && own(op, hub)?.any(|lease| lease.label == text) {
+    let is_taken = |text: &str| -> Result<bool> {
+        let me = Holder::of(op);
+        let booked = Boards::pool(hub)?.bookings();
+        Ok(own(op, hub)?.any(|lease| lease.label == text)
+            || booked.iter().any(|booking| booking.label == text && booking.holder.is(&me)))
+    };
+    if !text.is_empty() && is_taken(text)? {
         return Err(Error::Conflict(format!(
-            "a place named {text:?} is reserved for you already: return it first, or name this one otherwise"
+            "a place named {text:?} is reserved or booked for you already: return it first, or name this one otherwise"
         )));
     }
     Ok(text.to_owned())
@@ -183,6 +289,8 @@ fn find(op: &Op, hub: &Hub, text: &str) -> Result<Lease> {
     Ok(held.ok_or_else(|| Error::not_found("reservation", text))?.lease)
 }
 
-fn told(op: &Op, lease: Lease) -> Reservation {
-    farm::reservation(op, &leases::Held::standing(lease))
+fn told(op: &Op, hub: &Hub, lease: Lease) -> Result<Reservation> {
+    // As it stands in the pool, which knows by whom the place is booked.
+    let held = Boards::pool(hub)?.holder_of(&lease.resource).filter(|held| held.lease.id == lease.id);
+    Ok(farm::reservation(op, &held.unwrap_or_else(|| leases::Held::standing(lease))))
 }

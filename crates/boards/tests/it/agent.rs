@@ -52,7 +52,7 @@ async fn whoever_stops_waiting_when_it_is_granted_has_nothing() -> anyhow::Resul
             tokio::spawn(async move { second.reserve(vec![wanted], Terms::default()).await })
         };
         until("somebody waits", || async {
-            (hub.hub().leases.pool("boards").unwrap().waiting().len() == 1).then_some(())
+            (hub.hub().leases.pool("boards").unwrap().queue_length() == 1).then_some(())
         })
         .await?;
         let giving = {
@@ -61,7 +61,7 @@ async fn whoever_stops_waiting_when_it_is_granted_has_nothing() -> anyhow::Resul
         };
         // Before the grant, when it is on its way, and when the hub has done all it has to do.
         if turn % 3 > 0 {
-            while !hub.hub().leases.pool("boards").unwrap().waiting().is_empty() {
+            while hub.hub().leases.pool("boards").unwrap().queue_length() > 0 {
                 tokio::task::yield_now().await;
             }
         }

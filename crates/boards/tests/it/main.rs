@@ -22,3 +22,4 @@ mod queue;
 mod terminal;
 mod transcript;
 mod transcript_auth;
+mod turns;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use nave_boards::api::{
-    CommandRun, FarmPlace, Maintenance, Occasion, Outcome, Part, PastReservation, PowerCommand, Reservation,
-    RunningCommand, TcpInterface, UsbInterface, Waiter,
+    Booking, BookingState, CommandRun, FarmPlace, Maintenance, Occasion, Outcome, Part, PastReservation,
+    PowerCommand, Reservation, RunningCommand, TcpInterface, UsbInterface, Waiter,
 };
 use nave_boards::hub::pages::views::{
     Chart, Choice, Counts, Farm, Forms, May, Mine, Mosaic, PlacePage, Queue, ReserveAny, Tab, UsagePage,
@@ -62,6 +62,7 @@ fn place(name: &str) -> FarmPlace {
         uniqueness: 0.2,
         maintenance: None,
         reservation: None,
+        booking: None,
         waiting: 0,
         running: None,
         power: Vec::new(),
@@ -77,6 +78,7 @@ fn held(place: FarmPlace, holder: &str, mine: bool) -> FarmPlace {
         mine,
         since: NOW - Duration::minutes(95),
         until: Some(NOW + Duration::hours(7)),
+        booked_by: if mine { Some("Katherine Johnson".to_owned()) } else { None },
         left_behind: false,
     };
     FarmPlace { reservation: Some(reservation), ..place }
@@ -109,8 +111,8 @@ fn ordinary() -> Vec<FarmPlace> {
     vec![
         FarmPlace { waiting: 2, ..held(place("rpi-1"), "Grace Hopper", false) },
         held(place("rpi-2"), "Ada", true),
-        place("rpi-3"),
-        place("rpi-4"),
+        FarmPlace { booking: bookings(2).pop(), ..place("rpi-3") },
+        FarmPlace { booking: bookings(1).pop(), ..place("rpi-4") },
         held(place("rpi-5"), "ci-runner", false),
         stm("stm-1"),
         FarmPlace { here: false, parts: vec![], ..held(stm("stm-2"), "Katherine Johnson", false) },
@@ -209,6 +211,7 @@ fn detail(place: FarmPlace, may: May, forms: Forms) -> PlacePage {
     let reserved = place.reservation.is_some();
     PlacePage {
         shell: shell(&place.name),
+        bookings: if reserved { bookings(3) } else { place.booking.clone().into_iter().collect() },
         waiters: if place.waiting > 0 { waiters(place.waiting.min(14)) } else { vec![] },
         streams: if reserved {
             vec![stream(1, StreamPath::Direct), stream(2, StreamPath::Relayed), stream(3, StreamPath::Hub)]
@@ -266,6 +269,12 @@ fn waiters(count: usize) -> Vec<Waiter> {
             position: at + 1,
             holder: ["Grace Hopper", "laptop", HOSTILE, LONG][at % 4].to_owned(),
             mine: at == 1,
+            priority: if at < 2 { 10 } else { 0 },
+            together: if at % 5 == 2 {
+                vec![vec!["bench-2".to_owned()], vec![LONG.to_owned(), HOSTILE.to_owned()]]
+            } else {
+                vec![]
+            },
             places: match at % 3 {
                 0 => vec!["bench-1".to_owned()],
                 1 => (0..900).map(|at| format!("bench-{at}")).collect(),
@@ -277,10 +286,35 @@ fn waiters(count: usize) -> Vec<Waiter> {
         .collect()
 }
 
+fn bookings(count: usize) -> Vec<Booking> {
+    (0..count)
+        .map(|at| Booking {
+            id: format!("0198f0e3-7777-7000-8000-{at:012x}"),
+            place: ["bench-1", LONG, HOSTILE][at % 3].to_owned(),
+            name: if at % 2 == 0 { "kernel tests".to_owned() } else { String::new() },
+            holder: ["Katherine Johnson", "Ada", LONG, HOSTILE][at % 4].to_owned(),
+            mine: at % 4 == 1,
+            starts_at: NOW + Duration::hours(8 * i64::try_from(at).unwrap()),
+            until: NOW + Duration::hours(8 * i64::try_from(at).unwrap() + 2),
+            state: if at == 0 { BookingState::Waiting } else { BookingState::Booked },
+        })
+        .collect()
+}
+
 fn queue(count: usize) -> Queue {
     let listing = Listing::new("/boards/queue", &[]);
     let (waiters, pager) = Pager::cut(&listing, waiters(count));
-    Queue { shell: shell("Queue"), tabs: tabs(3, 0, count, "/boards/queue"), listing, waiters, pager }
+    let may = May { reserve: true, change: false, close: count > 100 };
+    let bookings = bookings(count.min(5));
+    Queue {
+        shell: shell("Queue"),
+        tabs: tabs(3, 0, count, "/boards/queue"),
+        listing,
+        waiters,
+        bookings,
+        may,
+        pager,
+    }
 }
 
 fn mine(places: Vec<FarmPlace>) -> Mine {
@@ -289,6 +323,7 @@ fn mine(places: Vec<FarmPlace>) -> Mine {
     Mine {
         shell: shell("My reservations"),
         tabs: tabs(1000, places.len(), 2, "/boards/reservations"),
+        bookings: if places.is_empty() { vec![] } else { bookings(3) },
         places,
         may_reserve: true,
     }
@@ -369,6 +404,10 @@ fn samples() -> Vec<Sample> {
         Sample::of("farm-60", &farm(&many()[..60], None, &[("tag", "raspberry-pi")])),
         Sample::of("farm-1000", &farm(&many(), None, &[("sort", "-until"), ("page", "2"), ("tag", LONG)])),
         Sample::of("place-free", &detail(place("bench-2"), all, Forms::default())),
+        Sample::of(
+            "place-booked",
+            &detail(FarmPlace { booking: bookings(2).pop(), ..place("bench-2") }, all, Forms::default()),
+        ),
         Sample::of("place-viewer", &detail(three().remove(0), May::default(), Forms::default())),
         Sample::of(
             "place-refused",
@@ -419,14 +458,14 @@ fn samples() -> Vec<Sample> {
             "reserve",
             &ReserveAny {
                 shell: shell("Reserve a place"),
-                form: Filled::with([("time", "10h"), ("tags", "nrf52")]),
+                form: Filled::with([("time", "10h"), ("count", "2"), ("tags", "nrf52")]),
             },
         ),
         Sample::of(
             "reserve-taken",
             &ReserveAny {
                 shell: shell("Reserve a place"),
-                form: refused(b"time=2h&tags=nrf52&name=", &taken),
+                form: refused(b"time=2h&tags=nrf52&name=&count=1", &taken),
             },
         ),
     ]

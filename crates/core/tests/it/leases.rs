@@ -8,7 +8,10 @@ use nave_core::clock::Clock;
 use nave_core::hub::config::HubConfig;
 use nave_core::hub::error::Error;
 use nave_core::hub::event;
-use nave_core::hub::leases::{Granted, Heir, Holder, LeaseError, Leases, Pool, Seat, Spans, Wanted};
+use nave_core::hub::leases::{
+    BookError, Booking, Granted, Heir, Holder, LeaseError, Leases, Pool, Seat, Spans, Want, Wanted,
+    WantedBooking,
+};
 use nave_core::hub::op::{Actor, Client, Op};
 use nave_core::id::RequestId;
 use nave_testkit::fleet::{TAKE, TestFleet};
@@ -26,6 +29,11 @@ on_both_engines!(
     only_holders_and_who_manages_may_touch_a_lease,
     a_hub_that_was_replaced_gives_nothing_out,
     how_long_somebody_waited_is_kept,
+    who_matters_more_is_served_first,
+    several_at_once_or_none,
+    who_wants_several_and_goes_away_leaves_nothing_behind,
+    a_booking_survives_and_begins_once,
+    a_booking_is_cancelled_or_missed,
 );
 
 const GRACE: Duration = Duration::from_mins(2);
@@ -54,6 +62,20 @@ async fn farm(bench: &Bench, things: &[&str]) -> Farm {
     farm
 }
 
+/// One of each, for as long as it lasts.
+fn wanted(wants: &[&[&str]]) -> Wanted {
+    let want = |things: &&[&str]| Want {
+        acceptable: things.iter().map(|&thing| thing.to_owned()).collect(),
+        label: String::new(),
+    };
+    Wanted { wants: wants.iter().map(want).collect(), seat: None, priority: 0, expires_in: None, waits: true }
+}
+
+fn only(granted: Vec<Granted>) -> Granted {
+    let [only] = <[Granted; 1]>::try_from(granted).unwrap();
+    only
+}
+
 fn heir(op: &Op, seat: Option<Seat>) -> Heir {
     Heir { holder: Holder::of(op), seat, address: None }
 }
@@ -70,15 +92,29 @@ impl Farm {
     }
 
     async fn ask(&self, name: &str, seat: u64, things: &[&str]) -> Result<Granted, LeaseError> {
-        let acceptable = things.iter().map(|&thing| thing.to_owned()).collect();
-        let wanted = Wanted {
-            acceptable,
-            seat: Some(Seat(seat)),
-            label: String::new(),
-            expires_in: None,
-            waits: true,
+        let wanted = Wanted { seat: Some(Seat(seat)), ..wanted(&[things]) };
+        let granted = self.pool().acquire(&self.client(name), self.hub.hub(), wanted, |_| 0).await?;
+        Ok(only(granted))
+    }
+
+    /// Books for an hour, so many minutes from now.
+    async fn book(&self, name: &str, things: &[&str], minutes: u64) -> Result<Booking, BookError> {
+        let starts_at = self.clock.now() + Duration::from_mins(minutes);
+        let wanted = WantedBooking {
+            acceptable: things.iter().map(|&thing| thing.to_owned()).collect(),
+            label: "later".to_owned(),
+            priority: 0,
+            starts_at,
+            ends_at: starts_at + Duration::from_hours(1),
         };
-        self.pool().acquire(&self.client(name), self.hub.hub(), wanted, |_| 0).await
+        self.pool().book(&self.client(name), self.hub.hub(), wanted, |_| 0).await
+    }
+
+    async fn told(&self, action: &str) -> Vec<String> {
+        let filter =
+            EventFilter { after: Some(-1), action: Some(action.to_owned()), ..EventFilter::default() };
+        let events = event::list(&self.hub.operator(), &self.hub.hub().store, &filter).await.unwrap();
+        events.iter().map(|event| format!("{} {} {}", event.actor, event.action, event.object)).collect()
     }
 
     fn has(&self) -> Vec<(String, String)> {
@@ -173,7 +209,7 @@ async fn who_goes_away_leaves_nothing_behind(bench: Bench) {
     let lease = farm.ask("ann", 1, &["a"]).await.unwrap().keep();
     let gone = async {
         farm.waiting(1).await;
-        farm.pool().vanish(&farm.hub.operator(), "a");
+        farm.pool().vanish(&farm.hub.operator(), farm.hub.hub(), "a");
     };
     let (wish, ()) = tokio::join!(farm.ask("bob", 2, &["a"]), gone);
     assert!(matches!(wish, Err(LeaseError::AllGone)));
@@ -200,15 +236,9 @@ async fn leases_survive_a_restart_for_a_while(bench: Bench) {
 
 async fn time_ends_leases(bench: Bench) {
     let farm = farm(&bench, &["a"]).await;
-    let wanted = Wanted {
-        acceptable: vec!["a".to_owned()],
-        seat: Some(Seat(1)),
-        label: String::new(),
-        expires_in: Some(GRACE),
-        waits: true,
-    };
+    let wanted = Wanted { seat: Some(Seat(1)), expires_in: Some(GRACE), ..wanted(&[&["a"]]) };
     let ann = farm.client("ann");
-    let lease = farm.pool().acquire(&ann, farm.hub.hub(), wanted, |_| 0).await.unwrap().keep();
+    let lease = only(farm.pool().acquire(&ann, farm.hub.hub(), wanted, |_| 0).await.unwrap()).keep();
     let until = lease.granted_at + 3 * GRACE;
     let longer = farm.pool().extend(&ann, farm.hub.hub(), lease.id, Some(until)).await.unwrap().unwrap();
     assert_eq!(longer.expires_at, Some(until));
@@ -246,14 +276,7 @@ async fn only_holders_and_who_manages_may_touch_a_lease(bench: Bench) {
     farm.pool().end(&farm.hub.operator(), hub, lease.id).await.unwrap().unwrap();
     assert_eq!(farm.has(), []);
     let nobody = Op { actor: Actor::Anonymous, ..farm.client("nobody") };
-    let wanted = Wanted {
-        acceptable: vec!["a".to_owned()],
-        seat: Some(Seat(3)),
-        label: String::new(),
-        expires_in: None,
-        waits: true,
-    };
-    let refused = farm.pool().acquire(&nobody, hub, wanted, |_| 0).await.unwrap_err();
+    let refused = farm.pool().acquire(&nobody, hub, wanted(&[&["a"]]), |_| 0).await.unwrap_err();
     assert!(matches!(refused, LeaseError::Failed(Error::Unauthenticated(_))), "{refused}");
 }
 
@@ -267,4 +290,186 @@ async fn a_hub_that_was_replaced_gives_nothing_out(bench: Bench) {
     let refused = farm.pool().end(&farm.client("ann"), farm.hub.hub(), lease.id).await.unwrap_err();
     assert!(refused.message().contains("another hub"), "{refused}");
     farm.has_soon(&[("a", "ann")]).await;
+}
+
+async fn who_matters_more_is_served_first(bench: Bench) {
+    let farm = farm(&bench, &["a"]).await;
+    let first = farm.ask("ann", 1, &["a"]).await.unwrap().keep();
+    let hub = farm.hub.hub();
+    let (low, high) = (farm.client("low"), farm.client("high"));
+    let ask = |op, priority| farm.pool().acquire(op, hub, Wanted { priority, ..wanted(&[&["a"]]) }, |_| 0);
+    let low = async { only(ask(&low, -1).await.unwrap()).keep() };
+    let high = async {
+        farm.waiting(2).await;
+        only(ask(&high, 1).await.unwrap()).keep()
+    };
+    let middle = farm.ask("bob", 2, &["a"]);
+    let served = async {
+        farm.waiting(3).await;
+        let order: Vec<String> =
+            farm.pool().waiting().waiting.into_iter().map(|waiting| waiting.holder.name).collect();
+        assert_eq!(order, ["high", "bob", "low"]);
+        let mut lease = first;
+        for next in ["high", "bob", "low"] {
+            farm.pool().end(&farm.hub.operator(), hub, lease.id).await.unwrap().unwrap();
+            farm.has_soon(&[("a", next)]).await;
+            lease = farm.pool().held().remove(0).lease;
+        }
+    };
+    let middle = async { middle.await.unwrap().keep() };
+    let _ = tokio::join!(low, middle, high, served);
+}
+
+async fn several_at_once_or_none(bench: Bench) {
+    let farm = farm(&bench, &["a", "b", "c"]).await;
+    let hub = farm.hub.hub();
+    let (ann, bob) = (farm.client("ann"), farm.client("bob"));
+    let acquire = |op, wanted| farm.pool().acquire(op, hub, wanted, |_| 0);
+    assert!(matches!(acquire(&ann, wanted(&[&["a"], &["a"]])).await, Err(LeaseError::NoneThere)));
+    // Whatever is chosen first for one, enough is left for the others.
+    let granted = acquire(&ann, wanted(&[&["a", "b", "c"], &["a"], &["b"]])).await.unwrap();
+    let leases: Vec<_> = granted.into_iter().map(Granted::keep).collect();
+    let things: Vec<&str> = leases.iter().map(|lease| lease.resource.as_str()).collect();
+    assert_eq!(things, ["c", "a", "b"]);
+    let none = acquire(&bob, Wanted { waits: false, ..wanted(&[&["a"], &["b"]]) }).await;
+    assert!(matches!(none, Err(LeaseError::Taken)));
+
+    let both = async { acquire(&bob, wanted(&[&["a"], &["b"]])).await.unwrap() };
+    let returned = async {
+        farm.waiting(1).await;
+        for lease in &leases[1..] {
+            assert!(farm.has().iter().all(|(_, who)| who == "ann"), "nothing of it before all of it");
+            farm.pool().end(&ann, hub, lease.id).await.unwrap().unwrap();
+        }
+    };
+    let (both, ()) = tokio::join!(both, returned);
+    let has = |thing: &str, who: &str| (thing.to_owned(), who.to_owned());
+    assert_eq!(farm.has(), [has("a", "bob"), has("b", "bob"), has("c", "ann")]);
+    // Nobody took them over: all of them end.
+    drop(both);
+    farm.has_soon(&[("c", "ann")]).await;
+    let filter = EventFilter { action: Some("lease.granted".to_owned()), ..EventFilter::default() };
+    let events = event::list(&farm.hub.operator(), &hub.store, &filter).await.unwrap();
+    let told = events.iter().find(|event| event.actor == "bob" && event.object == "a").unwrap();
+    assert_eq!(told.detail["together_with"], serde_json::json!(["b"]));
+}
+
+async fn who_wants_several_and_goes_away_leaves_nothing_behind(bench: Bench) {
+    let farm = farm(&bench, &["a", "b"]).await;
+    let hub = farm.hub.hub();
+    let bob = farm.client("bob");
+    for polls in 0..20 {
+        let lease = farm.ask("ann", 1, &["a"]).await.unwrap().keep();
+        let wish = farm.pool().acquire(&bob, hub, wanted(&[&["a"], &["b"]]), |_| 0);
+        let mut wish = Box::pin(wish);
+        assert!(futures::poll!(wish.as_mut()).is_pending());
+        let (op, own_hub, pool) = (farm.client("ann"), Arc::clone(hub), Arc::clone(farm.pool()));
+        let returned = tokio::spawn(async move { pool.end(&op, &own_hub, lease.id).await });
+        for _ in 0..polls {
+            if futures::poll!(wish.as_mut()).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(wish);
+        returned.await.unwrap().unwrap();
+        farm.has_soon(&[]).await;
+        assert_eq!(farm.pool().queue_length(), 0);
+    }
+}
+
+async fn a_booking_survives_and_begins_once(bench: Bench) {
+    let farm = farm(&bench, &["a", "b"]).await;
+    let booking = farm.book("ann", &["a"], 60).await.unwrap();
+    let refused = farm.book("bob", &["a"], 119).await.unwrap_err();
+    assert!(refused.to_string().contains("ann has booked a from"), "{refused}");
+    // Whoever wants it for longer gets the other one; then this one, until it is booked.
+    let hub = farm.hub.hub();
+    let ask = |name: &'static str| {
+        let wanted = Wanted { expires_in: Some(Duration::from_hours(3)), ..wanted(&[&["a", "b"]]) };
+        let (op, pool) = (farm.client(name), farm.pool());
+        async move { only(pool.acquire(&op, hub, wanted, |_| 0).await.unwrap()).keep() }
+    };
+    assert_eq!(ask("bob").await.resource, "b");
+    let cat = ask("cat").await;
+    let held = farm.pool().holder_of("a").unwrap();
+    assert_eq!((held.lease.id, held.until()), (cat.id, Some(booking.starts_at)));
+    assert_eq!(held.booked.unwrap().1, "ann");
+    let later = booking.starts_at + Duration::from_secs(1);
+    let refused = farm.pool().extend(&farm.client("cat"), hub, cat.id, Some(later)).await.unwrap_err();
+    assert!(refused.message().contains("a is booked by ann from"), "{refused}");
+    let start_of_it = Some(booking.starts_at);
+    assert!(farm.pool().extend(&farm.client("cat"), hub, cat.id, start_of_it).await.unwrap().is_some());
+    let refused = farm.book("ann", &["b"], 60).await.unwrap_err();
+    assert!(refused.to_string().contains("bob has b until"), "{refused}");
+    let folder = farm.hub.folder();
+    farm.hub.stop().await;
+
+    let farm = start(&bench, folder, Duration::from_hours(9)).await;
+    assert_eq!(farm.pool().bookings(), std::slice::from_ref(&booking));
+    for thing in ["a", "b"] {
+        farm.pool().appear(&farm.hub.operator(), thing);
+    }
+    farm.clock.advance(Duration::from_mins(61));
+    farm.has_soon(&[("a", "ann"), ("b", "bob")]).await;
+    let held = farm.pool().holder_of("a").unwrap().lease;
+    assert_eq!((held.label.as_str(), held.expires_at, held.bound), ("later", Some(booking.ends_at), false));
+    let folder = farm.hub.folder();
+    farm.hub.stop().await;
+
+    let farm = start(&bench, folder, Duration::from_hours(9)).await;
+    assert_eq!(farm.pool().bookings(), []);
+    farm.clock.advance(Duration::from_hours(1));
+    farm.has_soon(&[("b", "bob")]).await;
+    let both = || async {
+        let past = farm.pool().past(farm.hub.hub(), "a", 9).await.ok()?;
+        (past.len() == 2).then_some(past)
+    };
+    let past = until("both have ended", both).await.unwrap();
+    let past: Vec<(&str, &str)> =
+        past.iter().map(|past| (past.holder.as_str(), past.reason.as_str())).collect();
+    assert!(matches!(past.as_slice(), [("ann", "expired"), ("cat", "expired" | "booked")]), "{past:?}");
+    assert_eq!(farm.told("lease.booked").await, ["ann lease.booked a"]);
+}
+
+async fn a_booking_is_cancelled_or_missed(bench: Bench) {
+    let farm = farm(&bench, &["a", "b"]).await;
+    let hub = farm.hub.hub();
+    let first = farm.book("ann", &["a", "b"], 60).await.unwrap();
+    let cancel = |who: &'static str, id| {
+        let (op, pool) = (farm.client(who), farm.pool());
+        async move { pool.cancel_booking(&op, hub, id).await }
+    };
+    assert_eq!(cancel("bob", first.id).await.unwrap_err().code(), "forbidden");
+    assert_eq!(cancel("ann", first.id).await.unwrap().unwrap().id, first.id);
+    assert!(cancel("ann", first.id).await.unwrap().is_none());
+    // Nobody overtakes who waits, and nobody books what somebody has without an end.
+    let lease = farm.ask("cat", 1, &["a"]).await.unwrap().keep();
+    let refused = farm.book("ann", &["a"], 600).await.unwrap_err();
+    assert!(refused.to_string().contains("cat has a without an end"), "{refused}");
+    let end = farm.clock.now() + Duration::from_mins(30);
+    farm.pool().extend(&farm.client("cat"), hub, lease.id, Some(end)).await.unwrap();
+    let waits = farm.ask("dan", 2, &["a"]);
+    let books = async {
+        farm.waiting(1).await;
+        let refused = farm.book("ann", &["a"], 60).await.unwrap_err();
+        assert!(refused.to_string().contains("dan waits for it"), "{refused}");
+        let tomorrow = farm.book("ann", &["a"], 24 * 60).await.unwrap();
+        farm.pool().end(&farm.client("cat"), hub, lease.id).await.unwrap().unwrap();
+        tomorrow
+    };
+    let (waited, tomorrow) = tokio::join!(waits, books);
+    let waited = waited.unwrap().keep();
+    assert_eq!(farm.pool().holder_of("a").unwrap().until(), Some(tomorrow.starts_at), "{waited:?}");
+    // Its resource is away when its time comes, and until it is over.
+    farm.pool().vanish(&farm.hub.operator(), hub, "a");
+    farm.clock.advance(Duration::from_mins(24 * 60 + 30));
+    farm.has_soon(&[]).await;
+    assert_eq!(farm.pool().bookings(), [tomorrow]);
+    farm.clock.advance(Duration::from_hours(1));
+    let over = || async { farm.pool().bookings().is_empty().then_some(()) };
+    until("the booking is over", over).await.unwrap();
+    assert_eq!(farm.told("lease.booking_cancelled").await, ["ann lease.booking_cancelled a"]);
+    let missed = farm.told("lease.booking_missed").await;
+    assert!(missed[0].ends_with("lease.booking_missed a"), "{missed:?}");
 }

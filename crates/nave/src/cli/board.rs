@@ -36,7 +36,7 @@ pub enum Board {
     },
     /// List what is reserved for you
     List,
-    /// Show who has which place, and who waits
+    /// Show who has which place, who waits, and who has booked
     Who,
     /// Show one place: its parts, who has it, who had it
     Show {
@@ -45,11 +45,13 @@ pub enum Board {
     },
     /// Switch the power of a place that is reserved for you; of any place, for whoever may manage places
     Power(Power),
-    /// Reserve a place
+    /// Reserve a place, or several at once
     Reserve(Reserve),
-    /// Return a place; also somebody else's, for whoever may manage places
+    /// List what is booked for later
+    Bookings,
+    /// Return a place, or cancel a booking; also somebody else's, for whoever may manage places
     Return {
-        /// The reservation's name, or the place's
+        /// The reservation's name, or the place's; or the booking's name, or its id
         #[arg(required = true)]
         names: Vec<String>,
     },
@@ -173,18 +175,26 @@ pub struct Detach {
 
 #[derive(Debug, Args)]
 pub struct Reserve {
-    /// An import description: its name, or its file; with @PLACE for one place alone
+    /// Import descriptions: their names, or their files; with @PLACE for one place alone. Of several, each gets a place
+    /// of its own, all of them at once or none
     #[arg(value_name = "DESCRIPTION", required_unless_present = "place")]
-    pub description: Option<String>,
-    /// One of these places, instead of what a description fits (repeatable)
+    pub descriptions: Vec<String>,
+    /// One of these places, instead of any that a description fits (repeatable)
     #[arg(long, value_name = "PLACE")]
     pub place: Vec<String>,
+    /// Not one of the places of --place, but all of them at once, or none
+    #[arg(long, requires = "place", conflicts_with = "descriptions")]
+    pub all: bool,
     /// What the reservation is called [default: as the description is]
     #[arg(short = 'n', long, value_name = "NAME")]
     pub with_name: Option<String>,
     /// For how long [default: the description's `auto_return_time`, else 10h]
     #[arg(long = "for", value_name = "PERIOD")]
     pub period: Option<Period>,
+    /// Not now, but from then on: 2026-12-01T14:00 or 14:00 in this machine's time zone, or with a zone
+    /// 2026-12-01T14:00:00Z. A place is chosen now and kept free for you
+    #[arg(long, value_name = "TIME", conflicts_with = "all")]
+    pub from: Option<String>,
     /// How long to wait for a place that others have; 0s not at all
     #[arg(long, value_name = "PERIOD", default_value = "24h")]
     pub timeout: Period,

@@ -11,10 +11,10 @@ use nave_core::hub::http::{Access, Input, Path, Routes, operation};
 use nave_core::hub::op::Op;
 
 use crate::api::{
-    CommandRun, FarmPlace, HandOver, PlaceDetail, PowerRequest, Reservation, ReservationChange,
-    ReserveRequest, SetMaintenance, Waiter,
+    BookRequest, Booking, CommandRun, FarmPlace, HandOver, PlaceDetail, PowerRequest, Reservation,
+    ReservationChange, ReserveRequest, ReserveSetRequest, SetMaintenance, Waiter,
 };
-use crate::hub::{Boards, MANAGE, READ, RESERVE, commands, farm, maintenance, wish};
+use crate::hub::{Boards, MANAGE, READ, RESERVE, bookings, commands, farm, maintenance, wish};
 
 type Shared = State<Arc<Hub>>;
 type Fleet = Extension<Boards>;
@@ -35,9 +35,16 @@ pub(super) fn routes(boards: &Boards, routes: Routes) -> Routes {
                 .operation(Access::Action(READ), operation!(held))
                 .operation(Access::Action(READ), operation!(queue))
                 .operation(Access::Action(RESERVE), operation!(reserve))
+                .operation(Access::Action(RESERVE), operation!(reserve_set))
                 .operation(Access::OwnOr(MANAGE), operation!(extend))
                 .operation(Access::OwnOr(MANAGE), operation!(hand_over))
                 .operation(Access::OwnOr(MANAGE), operation!(give_back))
+        })
+        .noun("bookings", "Reservations that begin later.", |routes| {
+            routes
+                .operation(Access::Action(READ), operation!(booked))
+                .operation(Access::Action(RESERVE), operation!(book))
+                .operation(Access::OwnOr(MANAGE), operation!(cancel))
         });
     routes.merge(declared.with(Extension(boards.clone())))
 }
@@ -181,6 +188,29 @@ async fn reserve(
     wish::reserve(&op, &hub, &boards, request).await.map(Json)
 }
 
+/// Reserves several places at once.
+///
+/// All of them are reserved together, or none: nobody holds some while waiting for others. Whoever waits for several
+/// lets those behind take single ones for a while; then what becomes free is kept.
+#[utoipa::path(
+    post,
+    path = "/nave/v1/reservation-sets",
+    request_body = ReserveSetRequest,
+    responses(
+        (status = 200, description = "The reservations, in the order of the wishes", body = Vec<Reservation>),
+        (status = 404, description = "There is no such place"),
+        (status = 409, description = "They were not free at once in time, or there are not as many")
+    )
+)]
+async fn reserve_set(
+    op: Op,
+    State(hub): Shared,
+    Extension(boards): Fleet,
+    Input(request): Input<ReserveSetRequest>,
+) -> Result<Json<Vec<Reservation>>> {
+    wish::reserve_set(&op, &hub, &boards, request).await.map(Json)
+}
+
 /// Says anew until when a place is reserved.
 #[utoipa::path(
     patch,
@@ -219,7 +249,7 @@ async fn hand_over(
 
 /// Returns a place.
 ///
-/// One's own; whoever may manage places takes away anybody's. Streams to it end.
+/// One's own; whoever may manage places takes away anybody's. Streams to it end. A booking is cancelled by this too.
 #[utoipa::path(
     delete,
     path = "/nave/v1/reservations/{reservation}",
@@ -228,5 +258,52 @@ async fn hand_over(
 )]
 async fn give_back(op: Op, State(hub): Shared, Extension(boards): Fleet, Path(id): Path<String>) -> Done {
     wish::give_back(&op, &hub, &boards, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists the bookings.
+#[utoipa::path(
+    get,
+    path = "/nave/v1/bookings",
+    responses((status = 200, description = "The bookings, in the order in which they begin", body = Vec<Booking>))
+)]
+async fn booked(op: Op, State(hub): Shared) -> Result<Json<Vec<Booking>>> {
+    bookings::list(&op, &hub).map(Json)
+}
+
+/// Books a place.
+///
+/// One of several, which is chosen now and kept free: nobody is given it for longer than until then. When the time has
+/// come, the booking becomes a reservation.
+#[utoipa::path(
+    post,
+    path = "/nave/v1/bookings",
+    request_body = BookRequest,
+    responses(
+        (status = 200, description = "The booking", body = Booking),
+        (status = 404, description = "There is no such place"),
+        (status = 409, description = "None that would do is free for that time")
+    )
+)]
+async fn book(
+    op: Op,
+    State(hub): Shared,
+    Extension(boards): Fleet,
+    Input(request): Input<BookRequest>,
+) -> Result<Json<Booking>> {
+    bookings::book(&op, &hub, &boards, request).await.map(Json)
+}
+
+/// Cancels a booking.
+///
+/// One's own; whoever may manage places cancels anybody's. One that has begun is a reservation, which is returned.
+#[utoipa::path(
+    delete,
+    path = "/nave/v1/bookings/{booking}",
+    params(("booking" = String, Path, description = "Its id, or its name.", example = "kernel-tests")),
+    responses((status = 204, description = "It was cancelled"))
+)]
+async fn cancel(op: Op, State(hub): Shared, Path(id): Path<String>) -> Done {
+    bookings::cancel(&op, &hub, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

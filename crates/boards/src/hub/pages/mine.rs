@@ -13,7 +13,7 @@ use nave_web::{Answer, Shared, done, may, refuse, shell, show};
 use super::views::{Forms, Mine, path_of};
 use super::{Fleet, beside, place, seconds, tabs};
 use crate::api::{HandOver, ReservationChange};
-use crate::hub::{READ, RESERVE, farm, wish};
+use crate::hub::{READ, RESERVE, bookings, farm, wish};
 
 const PATH: &str = "/boards/reservations";
 
@@ -23,6 +23,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/boards/reservations/{reservation}/extend", Access::Page(RESERVE), extend)
         .post("/boards/reservations/{reservation}/hand-over", Access::Page(RESERVE), hand_over)
         .post("/boards/reservations/{reservation}/return", Access::Page(RESERVE), give_back)
+        .post("/boards/bookings/{booking}/cancel", Access::Page(RESERVE), cancel)
 }
 
 async fn list(visitor: Visitor, hub: Shared, boards: Fleet) -> Answer {
@@ -33,8 +34,9 @@ async fn list(visitor: Visitor, hub: Shared, boards: Fleet) -> Answer {
         Some((place, reservation))
     };
     let places = farm.into_iter().filter_map(own).collect();
+    let bookings = bookings::list(&visitor.op, &hub)?.into_iter().filter(|booking| booking.mine).collect();
     let shell = shell(&visitor, &hub, "My reservations", "/boards").await?;
-    let view = Mine { shell, tabs, places, may_reserve: may(&visitor.op, RESERVE) };
+    let view = Mine { shell, tabs, places, bookings, may_reserve: may(&visitor.op, RESERVE) };
     Ok(show(&view, &view.shell))
 }
 
@@ -93,6 +95,22 @@ async fn give_back(
         Ok(()) => back(&fields, &format!("{} is returned.", fields.one("place")?)),
         Err(error) => {
             let forms = Forms { give_back: Filled::refused(&fields, &error), ..Forms::default() };
+            again(&visitor, &hub, &boards, &fields, forms, &error).await
+        }
+    }
+}
+
+async fn cancel(
+    visitor: Visitor,
+    hub: Shared,
+    boards: Fleet,
+    Path(id): Path<String>,
+    Form(fields): Form,
+) -> Answer {
+    match bookings::cancel(&visitor.op, &hub, &id).await {
+        Ok(booking) => back(&fields, &format!("The booking of {} is cancelled.", booking.place)),
+        Err(error) => {
+            let forms = Forms { book: Filled::refused(&fields, &error), ..Forms::default() };
             again(&visitor, &hub, &boards, &fields, forms, &error).await
         }
     }

@@ -19,6 +19,8 @@ use nave_core::hub::http::Routes;
 use nave_core::hub::op::Op;
 use nave_web::form::Fields;
 use nave_web::section::{Entry, Figure, Section, Told};
+use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
 
 use self::views::{Counts, Tab};
 use super::{Boards, NAME, READ};
@@ -88,11 +90,28 @@ fn seconds(fields: &Fields, name: &'static str) -> Result<u64> {
     Ok(period.0.as_secs())
 }
 
+/// From when, as a browser sends what somebody picked; the field says that it is in UTC. `None` when it was left empty.
+fn start(fields: &Fields, name: &'static str) -> Result<Option<OffsetDateTime>> {
+    let Some(text) = fields.filled(name)? else { return Ok(None) };
+    let shapes = [
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]"),
+        format_description!("[year]-[month]-[day]T[hour]:[minute]"),
+        format_description!("[year]-[month]-[day] [hour]:[minute]"),
+    ];
+    let read = shapes.into_iter().find_map(|shape| PrimitiveDateTime::parse(text.trim(), shape).ok());
+    let start =
+        read.ok_or_else(|| Error::invalid(name, format!("{text:?} is no time: write 2026-12-01 14:00")))?;
+    Ok(Some(start.assume_utc()))
+}
+
 /// An error of a service beside the field of a form that it is about.
 fn beside(error: Error, field: &'static str) -> Error {
     match error {
         Error::Invalid { field: at, problem } if at == "seconds" => {
             Error::Invalid { field: field.to_owned(), problem }
+        }
+        Error::Invalid { field: at, problem } if at == "starts_at" => {
+            Error::Invalid { field: "from".to_owned(), problem }
         }
         Error::NotFound { kind: kind @ ("person" | "node"), name } => {
             Error::invalid(field, Error::NotFound { kind, name }.to_string())

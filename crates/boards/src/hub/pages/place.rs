@@ -9,12 +9,13 @@ use nave_web::error::PageError;
 use nave_web::form::Form;
 use nave_web::ui::Filled;
 use nave_web::visitor::Visitor;
+use nave_web::words;
 use nave_web::{Answer, Shared, done, may, refuse, shell, show};
 
 use super::views::{Forms, May, PlacePage, is_mine, path_of};
-use super::{Fleet, beside, seconds, yours};
-use crate::api::{FarmPlace, Occasion, PowerCommand, ReserveRequest, SetMaintenance};
-use crate::hub::{MANAGE, READ, RESERVE, commands, farm, maintenance, wish};
+use super::{Fleet, beside, seconds, start, yours};
+use crate::api::{BookRequest, FarmPlace, Occasion, PowerCommand, ReserveRequest, SetMaintenance};
+use crate::hub::{MANAGE, READ, RESERVE, bookings, commands, farm, maintenance, wish};
 use crate::link;
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -22,6 +23,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/boards/places/{place}", Access::Page(READ), detail)
         .post("/boards/places/{place}/reserve", Access::Page(RESERVE), reserve)
         .post("/boards/places/{place}/power", Access::Page(RESERVE), power)
+        .post("/boards/places/{place}/book", Access::Page(RESERVE), book)
         .post("/boards/places/{place}/close", Access::Page(MANAGE), close)
         .post("/boards/places/{place}/open", Access::Page(MANAGE), open)
 }
@@ -60,6 +62,7 @@ pub(super) async fn view_of(
         past: detail.past,
         commands: detail.commands,
         power,
+        bookings: detail.bookings,
         may,
         forms,
     })
@@ -127,6 +130,38 @@ async fn power(
         }
         Err(error) => {
             let forms = Forms { power: Filled::refused(&fields, &error), ..Forms::default() };
+            again(&visitor, &hub, &boards, &name, forms, &error).await
+        }
+    }
+}
+
+async fn book(
+    visitor: Visitor,
+    hub: Shared,
+    boards: Fleet,
+    Path(name): Path<String>,
+    Form(fields): Form,
+) -> Answer {
+    let booked = async {
+        let starts_at = start(&fields, "from")?
+            .ok_or_else(|| Error::invalid("from", "must be a time that lies ahead"))?;
+        let request = BookRequest {
+            places: vec![name.clone()],
+            parts: Vec::new(),
+            name: fields.one("name")?.trim().to_owned(),
+            starts_at,
+            seconds: seconds(&fields, "time")?,
+        };
+        bookings::book(&visitor.op, &hub, &boards, request).await
+    };
+    match booked.await {
+        Ok(booking) => {
+            let words = format!("{name} is booked for you from {}.", words::exact(booking.starts_at));
+            Ok(done(&path_of(&name), &words))
+        }
+        Err(error) => {
+            let error = beside(error, "time");
+            let forms = Forms { book: Filled::refused(&fields, &error), ..Forms::default() };
             again(&visitor, &hub, &boards, &name, forms, &error).await
         }
     }

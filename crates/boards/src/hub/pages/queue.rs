@@ -1,15 +1,15 @@
-//! `/boards/queue`: who waits.
+//! `/boards/queue`: who waits, and what is booked.
 
 use axum::extract::RawQuery;
 use nave_core::hub::http::{Access, Routes};
 use nave_web::form::Fields;
 use nave_web::views::listing::{Listing, Pager};
 use nave_web::visitor::Visitor;
-use nave_web::{Answer, Shared, shell, show};
+use nave_web::{Answer, Shared, may, shell, show};
 
-use super::views::Queue;
+use super::views::{May, Queue};
 use super::{Fleet, tabs};
-use crate::hub::{READ, farm};
+use crate::hub::{MANAGE, READ, RESERVE, bookings, farm};
 
 const PATH: &str = "/boards/queue";
 
@@ -24,6 +24,8 @@ async fn list(visitor: Visitor, hub: Shared, boards: Fleet, RawQuery(query): Raw
     let tabs = tabs(&farm::list(&visitor.op, &hub, &boards)?, &queue, PATH);
     let (waiters, pager) = Pager::cut(&listing, queue);
     let shell = shell(&visitor, &hub, "Queue", "/boards").await?;
-    let view = Queue { shell, tabs, listing, waiters, pager };
+    let bookings = bookings::list(&visitor.op, &hub)?;
+    let may = May { reserve: may(&visitor.op, RESERVE), change: false, close: may(&visitor.op, MANAGE) };
+    let view = Queue { shell, tabs, listing, waiters, bookings, may, pager };
     Ok(show(&view, &view.shell))
 }

@@ -159,6 +159,11 @@ impl Rights {
         &self.held
     }
 
+    /// The role beyond which an API token does not go, if they are in the hands of one.
+    pub fn ceiling(&self) -> Option<Role> {
+        self.ceiling.as_ref().map(|(role, _)| *role)
+    }
+
     /// Whether they allow an action on one thing.
     pub fn allows(&self, action: Action, scope: &Scope) -> bool {
         let below = self

@@ -2,63 +2,80 @@
 //! touches no database; each decision is a [`Step`] that somebody makes durable and then settles here.
 //!
 //! A resource is free, held, or changing; while it changes nobody else can have it, and whoever asks for it waits. It
-//! becomes free only after everyone who waited for it was looked at: so nobody overtakes who asked earlier and could
-//! have taken it.
+//! becomes free only after everyone who waited for it was looked at: so nobody overtakes who is before in the queue and
+//! could have taken it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use slab::Slab;
 use time::OffsetDateTime;
 use tokio::sync::{oneshot, watch};
 
-use super::{EndReason, Granted, Held, Holder, Lease, LeaseError, Seat, Telling, Told};
+use self::bookings::Entry;
+use self::queue::{Kept, Moment, Queue, Served};
+use super::{Booking, EndReason, Granted, Held, Holder, Lease, LeaseError, Seat, Telling, Told, Want};
 use crate::hub::op::Op;
-use crate::id::LeaseId;
+use crate::id::{BookingId, LeaseId};
 
-/// How whoever asked is answered.
-pub(super) type Answer = oneshot::Sender<Result<Granted, LeaseError>>;
+mod bookings;
+mod pick;
+mod queue;
+
+pub(super) use self::bookings::Booked;
+pub(super) use self::queue::{Turn, Waiter};
+
+/// How whoever asked is answered: with a lease for each want.
+pub(super) type Answer = oneshot::Sender<Result<Vec<Granted>, LeaseError>>;
 
 /// Somebody who asks.
 pub(super) struct Asker {
     pub(super) op: Op,
     pub(super) holder: Holder,
     pub(super) seat: Option<Seat>,
-    pub(super) label: String,
+    pub(super) priority: i32,
+    /// What the lease for each want will be called.
+    pub(super) labels: Vec<String>,
     pub(super) expires_in: Option<Duration>,
     pub(super) waits: bool,
     pub(super) asked_at: OffsetDateTime,
     pub(super) answer: Answer,
 }
 
-/// A place in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ticket(u64);
-
-pub(super) struct Waiter {
-    pub(super) ticket: Ticket,
-    pub(super) acceptable: BTreeSet<String>,
-    pub(super) asker: Asker,
-    pub(super) since: OffsetDateTime,
+/// One change of one resource, decided and not yet durable.
+pub(super) struct Change {
+    pub(super) resource: Arc<str>,
+    pub(super) ends: Option<(Held, EndReason)>,
+    pub(super) begins: Option<Lease>,
+    /// The booking that this lease was until now.
+    pub(super) fulfils: Option<BookingId>,
 }
 
-/// One change of one resource, decided and not yet durable.
+impl Change {
+    /// None: what stands is looked up.
+    pub(super) fn none(resource: &str) -> Self {
+        Self { resource: resource.into(), ends: None, begins: None, fulfils: None }
+    }
+}
+
+/// Changes that become durable together or not at all, and whoever asked for what begins by them.
 pub(super) struct Step {
-    pub(super) resource: String,
-    pub(super) ends: Option<(Held, EndReason)>,
-    pub(super) begins: Option<(Lease, Asker)>,
+    pub(super) changes: Vec<Change>,
+    pub(super) asker: Option<Asker>,
 }
 
 /// What came of asking.
 pub(super) enum Asked {
-    /// A lease is granted once this is durable.
+    /// Leases are granted once this is durable.
     Step(Box<Step>),
     /// The asker's own: from before it was cut off, or held without a connection so far.
     Again(Box<(Lease, u64, Asker)>),
     /// Others have it.
-    Waits(Ticket),
+    Waits(Turn),
     /// Others have them, and the asker does not wait.
     Taken,
-    /// None of it is there.
+    /// None of it is there, or not enough of it.
     NoneThere,
 }
 
@@ -72,6 +89,15 @@ pub(super) enum Taken<T> {
     Unknown,
 }
 
+/// What the database says of a resource that changed; `seat` is where a new holder is.
+pub(super) struct Stands<'a> {
+    pub(super) resource: &'a str,
+    pub(super) lease: Option<Lease>,
+    pub(super) seat: Option<Seat>,
+    /// A booking that was to become this lease, and whether it has.
+    pub(super) fulfils: Option<(BookingId, bool)>,
+}
+
 enum Usage {
     Free,
     Changing(Option<Held>),
@@ -79,9 +105,14 @@ enum Usage {
 }
 
 struct Resource {
+    name: Arc<str>,
     here: bool,
     gone_since: OffsetDateTime,
+    /// Whether nobody is given it for now.
+    closed: bool,
     usage: Usage,
+    /// By when they begin; no two overlap.
+    bookings: BTreeMap<(OffsetDateTime, BookingId), Entry>,
     told: watch::Sender<Told>,
 }
 
@@ -93,8 +124,22 @@ impl Resource {
         }
     }
 
+    fn is_free(&self) -> bool {
+        matches!(self.usage, Usage::Free)
+    }
+
+    /// Whether it is given to somebody as soon as it is free.
+    fn is_usable(&self) -> bool {
+        self.here && !self.closed
+    }
+
+    /// Whether it can be given to somebody else than who has booked it.
+    fn is_open(&self, now: OffsetDateTime) -> bool {
+        self.is_usable() && self.first_booking().is_none_or(|booking| booking.starts_at > now)
+    }
+
     fn tell(&mut self) -> u64 {
-        let held = self.held().cloned();
+        let held = self.held().map(|held| self.seen(held));
         self.told.send_modify(|told| *told = Told { number: told.number + 1, held });
         self.told.borrow().number
     }
@@ -102,245 +147,361 @@ impl Resource {
 
 pub(super) struct Book {
     epoch: i64,
-    resources: BTreeMap<String, Resource>,
-    /// Resources that nobody is given for now.
-    closed: BTreeSet<String>,
-    queue: VecDeque<Waiter>,
-    tickets: u64,
+    patience: Duration,
+    resources: Slab<Resource>,
+    numbers: HashMap<Arc<str>, u32>,
+    /// Which resource a lease is about.
+    leases: HashMap<LeaseId, u32>,
+    /// Which resource a booking is about.
+    bookings: HashMap<BookingId, u32>,
+    /// Resources that nobody is given for now, also those that are not known yet.
+    closed: HashSet<String>,
+    queue: Queue,
+    /// When it was looked for what is due.
+    looked_at: OffsetDateTime,
 }
 
 impl Book {
     /// A book of leases that outlived the hub: everybody is away.
-    pub(super) fn new(epoch: i64, held: Vec<Lease>, now: OffsetDateTime) -> Self {
+    pub(super) fn new(
+        epoch: i64,
+        patience: Duration,
+        held: Vec<Lease>,
+        booked: Vec<Booking>,
+        now: OffsetDateTime,
+    ) -> Self {
         let mut book = Self {
             epoch,
-            resources: BTreeMap::new(),
-            closed: BTreeSet::new(),
-            queue: VecDeque::new(),
-            tickets: 0,
+            patience,
+            resources: Slab::new(),
+            numbers: HashMap::new(),
+            leases: HashMap::new(),
+            bookings: HashMap::new(),
+            closed: HashSet::new(),
+            queue: Queue::default(),
+            looked_at: now,
         };
         for lease in held {
-            let name = lease.resource.clone();
-            let resource = book.resource(&name, now);
-            resource.usage = Usage::Held(Held { lease, seat: None, gone_since: now });
+            let id = book.number(&lease.resource, now);
+            book.leases.insert(lease.id, id);
+            let resource = book.get_mut(id);
+            resource.usage = Usage::Held(Held { lease, seat: None, booked: None, gone_since: now });
             resource.tell();
+        }
+        for booking in booked {
+            book.enter(booking, true, now);
         }
         book
     }
 
-    fn resource(&mut self, name: &str, now: OffsetDateTime) -> &mut Resource {
-        self.resources.entry(name.to_owned()).or_insert_with(|| Resource {
+    fn get(&self, id: u32) -> &Resource {
+        &self.resources[id as usize]
+    }
+
+    fn get_mut(&mut self, id: u32) -> &mut Resource {
+        &mut self.resources[id as usize]
+    }
+
+    fn find_named(&self, name: &str) -> Option<&Resource> {
+        self.numbers.get(name).map(|id| self.get(*id))
+    }
+
+    /// The number of a resource, which is known from now on.
+    fn number(&mut self, name: &str, now: OffsetDateTime) -> u32 {
+        if let Some(id) = self.numbers.get(name) {
+            return *id;
+        }
+        let name: Arc<str> = name.into();
+        let id = self.resources.insert(Resource {
+            name: Arc::clone(&name),
             here: false,
             gone_since: now,
+            closed: self.closed.contains(&*name),
             usage: Usage::Free,
+            bookings: BTreeMap::new(),
             told: watch::Sender::default(),
-        })
+        });
+        let id = u32::try_from(id).expect("nobody has 2^32 resources");
+        self.numbers.insert(name, id);
+        id
+    }
+
+    /// Forgets a resource that is away and that nobody has: nobody waits for what is away.
+    fn forget_if_gone(&mut self, id: u32) {
+        let resource = self.get(id);
+        if !resource.here && resource.is_free() && resource.bookings.is_empty() {
+            let resource = self.resources.remove(id as usize);
+            self.numbers.remove(&resource.name);
+        }
+    }
+
+    fn moment(&self, now: OffsetDateTime) -> Moment {
+        Moment { now, patience: self.patience }
     }
 
     /// A resource is there; what is told of it from now on.
     pub(super) fn appear(&mut self, name: &str, now: OffsetDateTime) -> Telling {
-        let resource = self.resource(name, now);
+        let id = self.number(name, now);
+        let resource = self.get_mut(id);
         resource.here = true;
         resource.told.subscribe()
     }
 
-    /// A resource is away. Whoever waits for it waits for the rest; those for whom nothing is left are given back.
-    pub(super) fn vanish(&mut self, name: &str, now: OffsetDateTime) -> Vec<Asker> {
-        let Some(resource) = self.resources.get_mut(name) else { return Vec::new() };
+    /// A resource is away. Whoever waits for it waits for the rest; those for whom nothing is left are given back. What
+    /// follows for others comes with them.
+    pub(super) fn vanish(&mut self, name: &str, now: OffsetDateTime) -> (Vec<Asker>, Vec<Step>) {
+        let Some(&id) = self.numbers.get(name) else { return (Vec::new(), Vec::new()) };
+        let had_sets = self.queue.has_sets();
+        let resource = self.get_mut(id);
         (resource.here, resource.gone_since) = (false, now);
-        if matches!(resource.usage, Usage::Free) {
-            self.resources.remove(name);
-        }
-        let (mut left, mut failed) = (VecDeque::new(), Vec::new());
-        for mut waiter in self.queue.drain(..) {
-            waiter.acceptable.remove(name);
-            if waiter.acceptable.is_empty() { failed.push(waiter.asker) } else { left.push_back(waiter) }
-        }
-        self.queue = left;
-        failed
+        let resources = &self.resources;
+        let failed = self.queue.forget(id, |id| resources[id as usize].here);
+        self.forget_if_gone(id);
+        let steps = if had_sets { self.advance_all(now) } else { Vec::new() };
+        (failed, steps)
     }
 
-    /// Somebody asks for one of several; `choose` picks one of those that are free, by its index.
+    /// Somebody asks for one of several, for each want. `choose` picks one of those that are free, by its index.
     pub(super) fn ask(
         &mut self,
-        acceptable: &[String],
+        wants: &[Want],
         asker: Asker,
         now: OffsetDateTime,
-        choose: impl FnOnce(&[&str]) -> usize,
+        mut choose: impl FnMut(&[&str]) -> usize,
     ) -> Asked {
-        let there: BTreeSet<String> = acceptable.iter().filter(|name| self.is_here(name)).cloned().collect();
-        if there.is_empty() {
+        let there: Vec<Vec<u32>> = wants.iter().map(|want| self.there(&want.acceptable)).collect();
+        if !pick::fits(&there) {
             return Asked::NoneThere;
         }
         // What it holds without a connection, and from where it asks now, is what it means.
         let from = asker.op.source;
         let meant = |held: &Held| held.is_left_behind() || from.is_some() && held.lease.address == from;
-        if let Some(seat) = asker.seat
-            && let Some(own) = self.without_seat(&there, &asker.holder, meant)
+        if let ([only], Some(seat)) = (there.as_slice(), asker.seat)
+            && let Some(own) = self.without_seat(only, &asker.holder, meant)
         {
-            return self.take_up(&own, seat, asker);
+            return self.take_up(own, seat, asker);
         }
-        let free: Vec<&str> = there
-            .iter()
-            .filter(|name| self.resources.get(*name).is_some_and(|it| matches!(it.usage, Usage::Free)))
-            .filter(|name| !self.closed.contains(*name))
-            .map(String::as_str)
-            .collect();
-        if !free.is_empty() {
-            let chosen = free[choose(&free).min(free.len() - 1)].to_owned();
-            return Asked::Step(Box::new(self.begin(chosen, None, asker, now)));
+        let kept = self.kept(now);
+        let free = |id: &u32| {
+            let resource = self.get(*id);
+            resource.is_free() && resource.is_open(now) && kept.allows(*id, asker.priority)
+        };
+        let free: Vec<Vec<u32>> =
+            there.iter().map(|want| want.iter().copied().filter(free).collect()).collect();
+        let until = asker.expires_in.map(|time| now + time);
+        let longest: Vec<Vec<u32>> = free.iter().map(|free| self.for_longest(free, until)).collect();
+        let mut choose = |ids: &[u32]| {
+            let names: Vec<&str> = ids.iter().map(|id| &*self.get(*id).name).collect();
+            choose(&names)
+        };
+        // Of several, one may need what is best for another.
+        let picked = pick::pick(&longest, &mut choose).or_else(|| pick::pick(&free, &mut choose));
+        if let Some(ids) = picked {
+            return Asked::Step(Box::new(self.begin(&ids, None, asker, now)));
         }
         // Nobody waits for oneself.
-        if let Some(seat) = asker.seat
-            && let Some(own) = self.without_seat(&there, &asker.holder, |_| true)
+        if let ([only], Some(seat)) = (there.as_slice(), asker.seat)
+            && let Some(own) = self.without_seat(only, &asker.holder, |_| true)
         {
-            return self.take_up(&own, seat, asker);
+            return self.take_up(own, seat, asker);
         }
         if !asker.waits {
             return Asked::Taken;
         }
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        self.queue.push_back(Waiter { ticket, acceptable: there, asker, since: now });
-        Asked::Waits(ticket)
+        let wants = there.into_iter().map(Arc::new).collect();
+        Asked::Waits(self.queue.push(Waiter { wants, asker, since: now }))
     }
 
-    fn is_here(&self, name: &str) -> bool {
-        self.resources.get(name).is_some_and(|resource| resource.here)
+    /// The numbers of those that are there, in order.
+    fn there(&self, names: &[String]) -> Vec<u32> {
+        let known = names.iter().filter_map(|name| self.numbers.get(name.as_str()).copied());
+        let mut there: Vec<u32> = known.filter(|id| self.get(*id).here).collect();
+        there.sort_unstable();
+        there.dedup();
+        there
     }
 
     /// A resource among these that this holder has, and has no connection for: it was left behind, or is held without
     /// one.
-    fn without_seat(
-        &self,
-        among: &BTreeSet<String>,
-        holder: &Holder,
-        which: impl Fn(&Held) -> bool,
-    ) -> Option<String> {
-        let is_its = |name: &&String| {
-            let held = self.resources.get(*name).and_then(Resource::held);
+    fn without_seat(&self, among: &[u32], holder: &Holder, which: impl Fn(&Held) -> bool) -> Option<u32> {
+        let is_its = |id: &u32| {
+            let held = self.get(*id).held();
             held.is_some_and(|held| held.seat.is_none() && held.lease.holder.is(holder) && which(held))
         };
-        among.iter().find(is_its).cloned()
+        among.iter().copied().find(is_its)
     }
 
-    fn take_up(&mut self, name: &str, seat: Seat, asker: Asker) -> Asked {
-        let resource = self.resources.get_mut(name).expect("it was just found");
+    fn take_up(&mut self, id: u32, seat: Seat, asker: Asker) -> Asked {
+        let resource = self.get_mut(id);
         let Usage::Held(held) = &mut resource.usage else { unreachable!("it was found held") };
         held.seat = Some(seat);
         held.lease.holder = asker.holder.clone();
         held.lease.address = asker.op.source;
         if held.lease.bound {
-            held.lease.label.clone_from(&asker.label);
+            held.lease.label = asker.labels.first().cloned().unwrap_or_default();
         }
         let lease = held.lease.clone();
         Asked::Again(Box::new((lease, resource.tell(), asker)))
     }
 
-    /// Gives a resource that nobody has, or that its holder gives up.
+    /// Gives resources that nobody has, or one that its holder gives up, for each want one.
     fn begin(
         &mut self,
-        name: String,
-        ends: Option<(Held, EndReason)>,
+        ids: &[u32],
+        mut ends: Option<(Held, EndReason)>,
         asker: Asker,
         now: OffsetDateTime,
     ) -> Step {
-        let resource = self.resources.get_mut(&name).expect("only what is there is given");
-        resource.usage = Usage::Changing(ends.as_ref().map(|(held, _)| held.clone()));
-        let lease = Lease {
-            id: LeaseId::new(),
-            resource: name.clone(),
-            holder: asker.holder.clone(),
-            label: asker.label.clone(),
-            address: asker.op.source,
-            epoch: self.epoch,
-            granted_at: now,
-            expires_at: asker.expires_in.map(|time| now + time),
-            bound: asker.seat.is_some(),
+        let begin = |(at, id): (usize, &u32)| {
+            let (epoch, resource) = (self.epoch, &mut self.resources[*id as usize]);
+            let ends = ends.take_if(|(held, _)| held.lease.resource == *resource.name);
+            resource.usage = Usage::Changing(ends.as_ref().map(|(held, _)| held.clone()));
+            let lease = Lease {
+                id: LeaseId::new(),
+                resource: resource.name.to_string(),
+                holder: asker.holder.clone(),
+                label: asker.labels.get(at).cloned().unwrap_or_default(),
+                address: asker.op.source,
+                epoch,
+                granted_at: now,
+                expires_at: asker.expires_in.map(|time| now + time),
+                bound: asker.seat.is_some(),
+            };
+            Change { resource: Arc::clone(&resource.name), ends, begins: Some(lease), fulfils: None }
         };
-        Step { resource: name, ends, begins: Some((lease, asker)) }
+        let changes = ids.iter().enumerate().map(begin).collect();
+        Step { changes, asker: Some(asker) }
     }
 
-    /// The first in the queue who takes it; those who stopped waiting are passed over.
-    fn next_for(&mut self, name: &str) -> Option<Asker> {
-        if !self.is_here(name) || self.closed.contains(name) {
-            return None;
-        }
-        let first = |waiter: &Waiter| waiter.acceptable.contains(name) && !waiter.asker.answer.is_closed();
-        let at = self.queue.iter().position(first)?;
-        self.queue.remove(at).map(|waiter| waiter.asker)
+    /// What is free and would be given to whoever waits for it first.
+    fn openings(&self, now: OffsetDateTime) -> BTreeSet<u32> {
+        let open = self.numbers.values().copied().filter(|id| {
+            let resource = self.get(*id);
+            resource.is_free() && resource.is_open(now)
+        });
+        open.collect()
     }
 
-    /// Ends a lease, in favour of whoever waits first.
-    pub(super) fn end(&mut self, id: LeaseId, reason: EndReason, now: OffsetDateTime) -> Taken<Step> {
-        match self.take(id) {
-            Taken::Now(held) => {
-                let name = held.lease.resource.clone();
-                Taken::Now(match self.next_for(&name) {
-                    Some(asker) => self.begin(name, Some((held, reason)), asker, now),
-                    None => Step { resource: name, ends: Some((held, reason)), begins: None },
-                })
-            }
-            Taken::Busy => Taken::Busy,
-            Taken::Unknown => Taken::Unknown,
+    fn serve(&self, open: BTreeSet<u32>, now: OffsetDateTime) -> Served {
+        self.queue.serve(open, |id| self.get(id).is_usable(), self.moment(now))
+    }
+
+    /// What is free and kept for those who wait for several.
+    fn kept(&self, now: OffsetDateTime) -> Kept {
+        if self.queue.has_sets() { self.serve(self.openings(now), now).kept } else { Kept::default() }
+    }
+
+    /// Takes those out of the queue who can have what they wait for, with what they are given.
+    fn next(&mut self, open: BTreeSet<u32>, now: OffsetDateTime) -> Vec<(Asker, Vec<u32>)> {
+        let given = self.serve(open, now).given;
+        let taken = given.into_iter().filter_map(|(turn, ids)| Some((self.queue.remove(turn)?.asker, ids)));
+        taken.collect()
+    }
+
+    /// What follows from it that some resources are free. Nobody waits for others that are, unless they are kept.
+    fn advance(&mut self, freed: &[u32], now: OffsetDateTime) -> Vec<Step> {
+        if self.queue.has_sets() {
+            return self.advance_all(now);
         }
+        let is_open = |id: &u32| self.resources.get(*id as usize).is_some_and(|it| it.is_open(now));
+        let open = freed.iter().copied().filter(is_open).collect();
+        self.give(open, now)
+    }
+
+    fn advance_all(&mut self, now: OffsetDateTime) -> Vec<Step> {
+        self.give(self.openings(now), now)
+    }
+
+    fn give(&mut self, open: BTreeSet<u32>, now: OffsetDateTime) -> Vec<Step> {
+        let next = self.next(open, now);
+        next.into_iter().map(|(asker, ids)| self.begin(&ids, None, asker, now)).collect()
+    }
+
+    /// Ends a lease, in favour of whoever waits first. The first of the steps ends it; others may follow from it.
+    pub(super) fn end(&mut self, lease: LeaseId, reason: EndReason, now: OffsetDateTime) -> Taken<Vec<Step>> {
+        let held = match self.take(lease) {
+            Taken::Now(held) => held,
+            Taken::Busy => return Taken::Busy,
+            Taken::Unknown => return Taken::Unknown,
+        };
+        let id = self.leases[&lease];
+        let mut open = if self.queue.has_sets() { self.openings(now) } else { BTreeSet::new() };
+        if self.get(id).is_open(now) {
+            open.insert(id);
+        }
+        let mut ends = Some((held, reason));
+        let mut steps = Vec::new();
+        for (asker, ids) in self.next(open, now) {
+            let ending = ids.contains(&id).then(|| ends.take()).flatten();
+            let at = if ending.is_some() { 0 } else { steps.len() };
+            steps.insert(at, self.begin(&ids, ending, asker, now));
+        }
+        if ends.is_some() {
+            let change =
+                Change { resource: Arc::clone(&self.get(id).name), ends, begins: None, fulfils: None };
+            steps.insert(0, Step { changes: vec![change], asker: None });
+        }
+        Taken::Now(steps)
     }
 
     /// Makes a lease stand still, to be changed; [`Book::settle`] sets it free.
-    pub(super) fn take(&mut self, id: LeaseId) -> Taken<Held> {
-        for resource in self.resources.values_mut() {
-            match &resource.usage {
-                Usage::Held(held) if held.lease.id == id => {
-                    let held = held.clone();
-                    resource.usage = Usage::Changing(Some(held.clone()));
-                    return Taken::Now(held);
-                }
-                Usage::Changing(Some(held)) if held.lease.id == id => return Taken::Busy,
-                _ => {}
-            }
-        }
-        Taken::Unknown
+    pub(super) fn take(&mut self, lease: LeaseId) -> Taken<Held> {
+        let Some(&id) = self.leases.get(&lease) else { return Taken::Unknown };
+        let resource = self.get_mut(id);
+        let Usage::Held(held) = &resource.usage else { return Taken::Busy };
+        let held = held.clone();
+        resource.usage = Usage::Changing(Some(held.clone()));
+        Taken::Now(held)
     }
 
-    /// What the database says of a resource that changed: it stands still no more. `seat` is where a new holder is; one
-    /// that had it before is where it is by now. Returns the number of what was told, and what follows if somebody
-    /// asked for it meanwhile.
-    pub(super) fn settle(
-        &mut self,
-        name: &str,
-        lease: Option<Lease>,
-        seat: Option<Seat>,
-        now: OffsetDateTime,
-    ) -> (u64, Option<Step>) {
-        let resource = self.resource(name, now);
-        let before = match &resource.usage {
-            Usage::Changing(before) => before.as_ref(),
-            Usage::Free | Usage::Held(_) => None,
-        };
-        let held = lease.map(|lease| {
-            let same =
-                before.filter(|before| before.lease.id == lease.id && before.lease.holder.is(&lease.holder));
-            let (seat, gone_since) = same.map_or((seat, now), |same| (same.seat, same.gone_since));
-            Held { lease, seat, gone_since }
-        });
-        let is_held = held.is_some();
-        resource.usage = held.map_or(Usage::Free, Usage::Held);
-        let number = resource.tell();
-        if is_held {
-            return (number, None);
+    /// Resources stand still again, as the database says. A holder that had one before is where it is by now. Returns
+    /// the number of what was told of each, and what follows if somebody asked for them meanwhile.
+    pub(super) fn settle(&mut self, stand: Vec<Stands<'_>>, now: OffsetDateTime) -> (Vec<u64>, Vec<Step>) {
+        let (mut numbers, mut freed, mut retried) = (Vec::new(), Vec::new(), Vec::new());
+        for Stands { resource: name, lease, seat, fulfils } in stand {
+            let id = self.number(name, now);
+            // What could not begin is tried again when it is looked for what is due.
+            let waits = fulfils.is_some_and(|(_, done)| !done);
+            if let Some((booking, done)) = fulfils {
+                self.booking_settled(booking, !done);
+            }
+            let resource = &mut self.resources[id as usize];
+            let before = match std::mem::replace(&mut resource.usage, Usage::Free) {
+                Usage::Changing(before) => before,
+                Usage::Free | Usage::Held(_) => None,
+            };
+            if let Some(before) = &before {
+                self.leases.remove(&before.lease.id);
+            }
+            if let Some(lease) = lease {
+                let same = before
+                    .filter(|before| before.lease.id == lease.id && before.lease.holder.is(&lease.holder));
+                let (seat, gone_since) = same.map_or((seat, now), |same| (same.seat, same.gone_since));
+                self.leases.insert(lease.id, id);
+                resource.usage = Usage::Held(Held { lease, seat, booked: None, gone_since });
+            } else {
+                freed.push(id);
+                retried.extend(waits.then_some(id));
+            }
+            numbers.push(resource.tell());
+            self.forget_if_gone(id);
         }
-        if !resource.here {
-            self.resources.remove(name);
-            return (number, None);
-        }
-        let next = self.next_for(name).map(|asker| self.begin(name.to_owned(), None, asker, now));
-        (number, next)
+        let begins = freed.iter().filter(|id| !retried.contains(id));
+        let begins: Vec<Step> = begins.filter_map(|id| self.start_booked(*id, now)).collect();
+        (numbers, begins.into_iter().chain(self.advance(&freed, now)).collect())
+    }
+
+    /// What follows from it that some resources are free: whoever has booked one comes before all who wait.
+    fn freed(&mut self, freed: &[u32], now: OffsetDateTime) -> Vec<Step> {
+        let mut steps: Vec<Step> = freed.iter().filter_map(|id| self.start_booked(*id, now)).collect();
+        steps.extend(self.advance(freed, now));
+        steps
     }
 
     /// A connection ended: what its holder has is left behind. The leases that are.
     pub(super) fn leave(&mut self, seat: Seat, now: OffsetDateTime) -> Vec<LeaseId> {
         let mut left = Vec::new();
-        for resource in self.resources.values_mut() {
+        for (_, resource) in &mut self.resources {
             match &mut resource.usage {
                 Usage::Held(held) if held.seat == Some(seat) => {
                     (held.seat, held.gone_since) = (None, now);
@@ -358,17 +519,23 @@ impl Book {
         left
     }
 
-    /// Takes somebody out of the queue.
-    pub(super) fn stop_waiting(&mut self, ticket: Ticket) {
-        self.queue.retain(|waiter| waiter.ticket != ticket);
+    /// Takes somebody out of the queue; what follows for others, if something was kept.
+    pub(super) fn stop_waiting(&mut self, turn: Turn, now: OffsetDateTime) -> Vec<Step> {
+        match self.queue.remove(turn) {
+            Some(waiter) if waiter.wants.len() > 1 => self.advance_all(now),
+            _ => Vec::new(),
+        }
     }
 
     /// Leases whose time is over, with the reason.
     pub(super) fn due(&self, grace: Duration, now: OffsetDateTime) -> Vec<(LeaseId, EndReason)> {
         let over = |resource: &Resource| {
             let held = resource.held()?;
+            let booked = resource.first_booking();
             let reason = if held.lease.expires_at.is_some_and(|end| end <= now) {
                 EndReason::Expired
+            } else if booked.is_some_and(|booking| booking.starts_at <= now) {
+                EndReason::Booked
             } else if held.is_left_behind() && held.gone_since + grace <= now {
                 EndReason::HolderGone
             } else if !resource.here && resource.gone_since + grace <= now {
@@ -378,43 +545,66 @@ impl Book {
             };
             Some((held.lease.id, reason))
         };
-        self.resources.values().filter_map(over).collect()
+        self.resources.iter().filter_map(|(_, resource)| over(resource)).collect()
     }
 
-    /// Closes or opens a resource; what follows if somebody waited for it to open.
-    pub(super) fn set_closed(&mut self, name: &str, closed: bool, now: OffsetDateTime) -> Option<Step> {
+    /// Closes or opens a resource; what follows if somebody waited for it to open, or for what was kept.
+    pub(super) fn set_closed(&mut self, name: &str, closed: bool, now: OffsetDateTime) -> Vec<Step> {
         if closed {
             self.closed.insert(name.to_owned());
-            return None;
+        } else {
+            self.closed.remove(name);
         }
-        self.closed.remove(name);
-        let is_free = self.resources.get(name).is_some_and(|it| matches!(it.usage, Usage::Free));
-        let next = is_free.then(|| self.next_for(name)).flatten()?;
-        Some(self.begin(name.to_owned(), None, next, now))
+        let Some(&id) = self.numbers.get(name) else { return Vec::new() };
+        self.get_mut(id).closed = closed;
+        if !closed && self.get(id).is_free() {
+            return self.freed(&[id], now);
+        }
+        if self.queue.has_sets() { self.advance_all(now) } else { Vec::new() }
     }
 
     /// Who has a resource; while that changes, who had it.
-    pub(super) fn of(&self, name: &str) -> Option<&Held> {
-        match &self.resources.get(name)?.usage {
-            Usage::Held(held) => Some(held),
-            Usage::Changing(before) => before.as_ref(),
+    pub(super) fn of(&self, name: &str) -> Option<Held> {
+        let resource = self.find_named(name)?;
+        match &resource.usage {
+            Usage::Held(held) => Some(resource.seen(held)),
+            Usage::Changing(before) => before.as_ref().map(|held| resource.seen(held)),
             Usage::Free => None,
         }
     }
 
-    /// What is held, by resource.
+    /// What is held, in the order of the resources' names.
     pub(super) fn held(&self) -> Vec<Held> {
-        self.resources.values().filter_map(Resource::held).cloned().collect()
+        let held = |resource: &Resource| resource.held().map(|held| resource.seen(held));
+        let mut held: Vec<Held> = self.resources.iter().filter_map(|(_, resource)| held(resource)).collect();
+        held.sort_by(|a, b| a.lease.resource.cmp(&b.lease.resource));
+        held
     }
 
     /// One of those that are held.
-    pub(super) fn find(&self, id: LeaseId) -> Option<Held> {
-        self.resources.values().filter_map(Resource::held).find(|held| held.lease.id == id).cloned()
+    pub(super) fn find(&self, lease: LeaseId) -> Option<Held> {
+        let resource = self.get(*self.leases.get(&lease)?);
+        resource.held().map(|held| resource.seen(held))
     }
 
     /// Who waits, the first first.
     pub(super) fn waiters(&self) -> impl Iterator<Item = &Waiter> {
         self.queue.iter()
+    }
+
+    /// How many wait.
+    pub(super) fn queue_length(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The resources that nobody is given for now, by their numbers.
+    pub(super) fn closed(&self) -> HashSet<u32> {
+        self.numbers.values().copied().filter(|id| self.get(*id).closed).collect()
+    }
+
+    /// The names of resources, by their numbers.
+    pub(super) fn names(&self) -> HashMap<u32, Arc<str>> {
+        self.numbers.iter().map(|(name, id)| (*id, Arc::clone(name))).collect()
     }
 }
 

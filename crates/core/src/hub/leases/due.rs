@@ -17,11 +17,12 @@ pub fn jobs() -> Vec<Job> {
     vec![
         Job::new("leases.end_due", pool::LOOK, None, |hub| async move {
             let op = hub.op("leases.end_due");
-            let mut ended = 0;
+            let (mut ended, mut begun) = (0, 0);
             for pool in hub.leases.pools() {
                 ended += pool.end_due(&op, &hub).await?;
+                begun += pool.begin_due(&op, &hub).await?;
             }
-            Ok(format!("{ended} leases ended"))
+            Ok(format!("{ended} leases ended, {begun} bookings were due"))
         }),
         Job::new("leases.forget_old", Duration::from_hours(6), None, |hub| async move {
             let forgotten = forget_old(&hub.op("leases.forget_old"), &hub).await?;

@@ -40,6 +40,12 @@ impl Granted {
         self.number
     }
 
+    /// Ends it, since nobody wants it after all; done when others can have it.
+    pub async fn give_up(mut self) {
+        let Some(lease) = self.lease.take().filter(|_| !self.stands) else { return };
+        end(&self.hub, &self.pool, &lease).await;
+    }
+
     /// Whoever asked has it now.
     pub fn keep(mut self) -> Lease {
         self.lease.take().expect("it is there until it is kept")
@@ -59,12 +65,14 @@ impl Drop for Granted {
             return;
         }
         let (hub, pool) = (Arc::clone(&self.hub), Arc::clone(&self.pool));
-        self.hub.tasks.spawn(async move {
-            let op = hub.op("lease.not_taken");
-            if let Err(error) = write::end(&op, &hub, &pool, lease.id, EndReason::NotTaken).await {
-                // Its holder's connection is gone, or goes soon: then it is ended as one that was left behind.
-                tracing::warn!(resource = lease.resource, %error, "a lease that nobody took is not ended yet");
-            }
-        });
+        self.hub.tasks.spawn(async move { end(&hub, &pool, &lease).await });
+    }
+}
+
+async fn end(hub: &Arc<Hub>, pool: &Arc<Pool>, lease: &Lease) {
+    let op = hub.op("lease.not_taken");
+    if let Err(error) = write::end(&op, hub, pool, lease.id, EndReason::NotTaken).await {
+        // Its holder's connection is gone, or goes soon: then it is ended as one that was left behind.
+        tracing::warn!(resource = lease.resource, %error, "a lease that nobody took is not ended yet");
     }
 }

@@ -1,11 +1,13 @@
 //! Leases: exclusive use of one resource by one holder, until it is returned, expires or is revoked. A pool is the set
-//! of resources that one hub gives out at a time: it matches in memory, in the order of asking, and answers when what it
-//! decided is durable. What a resource is, and what its holder may do with it, is a fleet's matter.
+//! of resources that one hub gives out at a time: it matches in memory, in the order of priority and of asking, and
+//! answers when what it decided is durable. What a resource is, and what its holder may do with it, is a fleet's matter.
 //!
 //! Who holds what survives the hub: a lease stands in the database. Who waits does not: a wait ends with the connection
-//! of whoever waits. After a restart every resource and every holder is away, and has the pool's grace to come back.
+//! of whoever waits. A booking is a lease that begins later: it stands in the database, for one resource, which others
+//! have until then at the most. After a restart every resource and every holder is away, and has the pool's grace to come back.
 
 mod book;
+mod booking;
 mod due;
 mod granted;
 mod pool;
@@ -20,9 +22,10 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
+pub use self::booking::{BookError, Booking, BookingEnd, WantedBooking};
 pub use self::due::jobs;
 pub use self::granted::Granted;
-pub use self::pool::{Pool, Waiting};
+pub use self::pool::{Pool, Waiters, Waiting};
 pub use self::usage::{Spans, Usage, Used};
 use super::access::Action;
 use super::context::Hub;
@@ -45,6 +48,8 @@ pub struct PoolKind {
     pub manage: Action,
     /// How long a lease outlives the connection of its holder, or of its resource.
     pub grace: Duration,
+    /// For how long whoever waits for several resources lets others go ahead; then what is free is kept for it.
+    pub patience: Duration,
 }
 
 /// Who holds a lease.
@@ -87,7 +92,7 @@ pub struct Lease {
     pub epoch: i64,
     /// Since when.
     pub granted_at: OffsetDateTime,
-    /// Until when at the most.
+    /// Until when at the most, unless the resource is booked before ([`Held::until`]).
     pub expires_at: Option<OffsetDateTime>,
     /// Whether it ends when its holder's connection ends and does not come back. Others stand on their own.
     pub bound: bool,
@@ -119,6 +124,8 @@ pub struct Held {
     pub lease: Lease,
     /// The holder's connection; `None` while it is away, and always when the lease is not bound to one.
     pub seat: Option<Seat>,
+    /// From when on the resource is booked, and by whom, if the lease ends for that.
+    pub booked: Option<(OffsetDateTime, String)>,
     /// Since when it is away.
     pub(super) gone_since: OffsetDateTime,
 }
@@ -127,7 +134,12 @@ impl Held {
     /// A lease that depends on no connection, or whose connection is there.
     pub fn standing(lease: Lease) -> Self {
         let gone_since = lease.granted_at;
-        Self { lease: Lease { bound: false, ..lease }, seat: None, gone_since }
+        Self { lease: Lease { bound: false, ..lease }, seat: None, booked: None, gone_since }
+    }
+
+    /// Until when it is held at the most: its time is over, or the resource is booked.
+    pub fn until(&self) -> Option<OffsetDateTime> {
+        self.booked.as_ref().map_or(self.lease.expires_at, |(from, _)| Some(*from))
     }
 
     /// Whether the lease depends on a connection that is gone.
@@ -148,15 +160,24 @@ pub struct Told {
 /// Hears who has a resource. Only what is durable is told.
 pub type Telling = watch::Receiver<Told>;
 
-/// What is asked for.
-#[derive(Clone, Debug)]
-pub struct Wanted {
+/// One thing that is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Want {
     /// The resources of which one is wanted.
     pub acceptable: Vec<String>,
-    /// The connection that the lease shall be bound to; without one it stands until it is returned or expires.
-    pub seat: Option<Seat>,
     /// What whoever asks will call the lease; may be empty.
     pub label: String,
+}
+
+/// What is asked for, and on what terms.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// One resource for each of these, all at once or none.
+    pub wants: Vec<Want>,
+    /// The connection that the leases shall be bound to; without one they stand until they are returned or expire.
+    pub seat: Option<Seat>,
+    /// Who waits with a higher one is served first.
+    pub priority: i32,
     /// For how long at the most.
     pub expires_in: Option<Duration>,
     /// Whether to wait in the queue while others have them.
@@ -197,6 +218,8 @@ pub enum EndReason {
     Revoked,
     /// Its time was over.
     Expired,
+    /// From then on somebody had booked the resource.
+    Booked,
     /// Its holder went away and did not come back.
     HolderGone,
     /// The resource went away and did not come back.
@@ -214,6 +237,7 @@ impl EndReason {
             Self::Returned => "returned",
             Self::Revoked => "revoked",
             Self::Expired => "expired",
+            Self::Booked => "booked",
             Self::HolderGone => "holder_gone",
             Self::ResourceGone => "resource_gone",
             Self::NotTaken => "not_taken",
@@ -225,8 +249,8 @@ impl EndReason {
 /// Why there is no lease.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// None of the resources asked for is there.
-    #[error("none of what was asked for is there")]
+    /// None of the resources asked for is there, or not as many as were asked for at once.
+    #[error("none of what was asked for is there, or not enough of it")]
     NoneThere,
     /// Others have them, and the asker does not wait.
     #[error("others have everything of what was asked for")]
@@ -252,8 +276,9 @@ impl Leases {
             let mut act = store.begin().await?;
             let epoch = store::take_over(&mut act, kind.name, owner, clock.now()).await?;
             let held = store::held(&mut act, kind.name).await?;
+            let booked = store::booked(&mut act, kind.name).await?;
             act.commit().await?;
-            pools.push(Arc::new(Pool::new(*kind, epoch, held, clock.now())));
+            pools.push(Arc::new(Pool::new(*kind, epoch, held, booked, clock.now())));
         }
         Ok(Self(pools))
     }

@@ -1,17 +1,18 @@
 //! `Pool`: what can be done with the leases of one pool. Each function authorizes, lets the book decide, and answers
 //! when the decision is durable.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::sync::{oneshot, watch};
 
-use super::book::{Asked, Asker, Book, Step, Taken, Ticket};
+use super::book::{Asked, Asker, Book, Stands, Step, Taken, Turn};
 use super::write::{self, Amendment};
 use super::{
-    EndReason, Granted, Heir, Held, Holder, Lease, LeaseError, Past, PoolKind, Seat, Spans, Telling, Usage,
-    Wanted, store,
+    Booking, EndReason, Granted, Heir, Held, Holder, Lease, LeaseError, Past, PoolKind, Seat, Spans, Telling,
+    Usage, Wanted, store,
 };
 use crate::hub::access;
 use crate::hub::bus::Notice;
@@ -43,17 +44,52 @@ impl std::fmt::Debug for Pool {
 pub struct Waiting {
     /// Who.
     pub holder: Holder,
-    /// For which resources.
-    pub acceptable: Vec<String>,
+    /// With which priority.
+    pub priority: i32,
+    /// For each want, the numbers of the resources that would do.
+    pub wants: Vec<Arc<Vec<u32>>>,
     /// Since when.
     pub since: OffsetDateTime,
     /// For how long at the most, once it is granted.
     pub expires_in: Option<Duration>,
 }
 
+/// The queue as it stands at a moment. A thousand may wait for any of a thousand: so the resources have numbers here.
+#[derive(Clone, Debug, Default)]
+pub struct Waiters {
+    /// Who waits, the first first.
+    pub waiting: Vec<Waiting>,
+    /// The names of the resources.
+    pub names: HashMap<u32, Arc<str>>,
+    /// Those that nobody is given for now.
+    pub closed: HashSet<u32>,
+}
+
+impl Waiters {
+    /// How many would take each of the resources.
+    pub fn counts(&self) -> HashMap<&str, usize> {
+        let mut counts: HashMap<u32, (usize, usize)> = HashMap::new();
+        for (at, waiting) in self.waiting.iter().enumerate() {
+            for id in waiting.wants.iter().flat_map(|want| want.iter()) {
+                let (last, count) = counts.entry(*id).or_insert((usize::MAX, 0));
+                // Several wants of one are one.
+                *count += usize::from(*last != at);
+                *last = at;
+            }
+        }
+        counts.iter().filter_map(|(id, (_, count))| Some((&**self.names.get(id)?, *count))).collect()
+    }
+}
+
 impl Pool {
-    pub(super) fn new(kind: PoolKind, epoch: i64, held: Vec<Lease>, now: OffsetDateTime) -> Self {
-        let book = Mutex::new(Book::new(epoch, held, now));
+    pub(super) fn new(
+        kind: PoolKind,
+        epoch: i64,
+        held: Vec<Lease>,
+        booked: Vec<Booking>,
+        now: OffsetDateTime,
+    ) -> Self {
+        let book = Mutex::new(Book::new(epoch, kind.patience, held, booked, now));
         Self { kind, epoch, book, still: watch::Sender::default() }
     }
 
@@ -67,15 +103,16 @@ impl Pool {
         self.epoch
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
+    pub(super) fn book_mut(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for one of several resources, and waits for it in the queue if others have them. `choose` picks one of those
-    /// that are free, by its index. Whoever drops this future takes the wish back.
+    /// Asks for a resource for each want, and waits for them in the queue if others have them: all of them are granted at
+    /// once, or none. `choose` picks one of those that are free, by its index. Whoever drops this future takes the wish
+    /// back. Returns a lease for each want, in their order.
     ///
-    /// Whoever asks again after its connection broke gets what it had, if that is acceptable; so does whoever asks for a
-    /// connection and holds it without one.
+    /// Whoever asks again for one after its connection broke gets what it had, if that is acceptable; so does whoever asks
+    /// for a connection and holds it without one.
     ///
     /// # Errors
     ///
@@ -85,21 +122,22 @@ impl Pool {
         op: &Op,
         hub: &Arc<Hub>,
         wanted: Wanted,
-        choose: impl FnOnce(&[&str]) -> usize,
-    ) -> Result<Granted, LeaseError> {
+        choose: impl FnMut(&[&str]) -> usize,
+    ) -> Result<Vec<Granted>, LeaseError> {
         access::require(op, self.kind.take)?;
         let (answer, answered) = oneshot::channel();
         let asker = Asker {
             op: op.clone(),
             holder: Holder::of(op),
             seat: wanted.seat,
-            label: wanted.label,
+            priority: wanted.priority,
+            labels: wanted.wants.iter().map(|want| want.label.clone()).collect(),
             expires_in: wanted.expires_in,
             waits: wanted.waits,
             asked_at: op.clock.now(),
             answer,
         };
-        let asked = self.book().ask(&wanted.acceptable, asker, op.clock.now(), choose);
+        let asked = self.book_mut().ask(&wanted.wants, asker, op.clock.now(), choose);
         let _in_queue = match asked {
             Asked::Step(step) => {
                 write::start(op, hub, self, *step);
@@ -108,12 +146,12 @@ impl Pool {
             Asked::Again(again) => {
                 let (lease, number, asker) = *again;
                 // Received below, since the receiver is alive.
-                let _ = asker.answer.send(Ok(Granted::again(hub, self, lease, number)));
+                let _ = asker.answer.send(Ok(vec![Granted::again(hub, self, lease, number)]));
                 None
             }
-            Asked::Waits(ticket) => {
+            Asked::Waits(turn) => {
                 self.tell(hub, "");
-                Some(InQueue { pool: self, hub, ticket })
+                Some(InQueue { pool: self, hub, turn })
             }
             Asked::Taken => return Err(LeaseError::Taken),
             Asked::NoneThere => return Err(LeaseError::NoneThere),
@@ -175,7 +213,7 @@ impl Pool {
     /// when it has ended.
     fn authorize(&self, op: &Op, id: LeaseId) -> Result<Option<EndReason>> {
         access::require_somebody(op)?;
-        let Some(held) = self.book().find(id) else { return Ok(None) };
+        let Some(held) = self.book_mut().find(id) else { return Ok(None) };
         if held.lease.holder.is(&Holder::of(op)) {
             access::require(op, self.kind.take)?;
             return Ok(Some(EndReason::Returned));
@@ -187,21 +225,29 @@ impl Pool {
     /// Puts a resource into the pool, with the lease that it may have from before; what is told of it from now on.
     /// The fleet calls it, which knows that the resource is what it says.
     pub fn appear(&self, op: &Op, resource: &str) -> Telling {
-        self.book().appear(resource, op.clock.now())
+        self.book_mut().appear(resource, op.clock.now())
     }
 
     /// Takes a resource out of the pool: its connection ended. A lease on it lasts for the grace.
-    pub fn vanish(&self, op: &Op, resource: &str) {
-        let failed = self.book().vanish(resource, op.clock.now());
+    pub fn vanish(self: &Arc<Self>, op: &Op, hub: &Arc<Hub>, resource: &str) {
+        let (failed, steps) = self.book_mut().vanish(resource, op.clock.now());
         for asker in failed {
             // Whoever stopped waiting needs no answer.
             let _ = asker.answer.send(Err(LeaseError::AllGone));
+        }
+        self.follow(hub, steps);
+    }
+
+    /// What follows from a change, by the hub's own doing.
+    pub(super) fn follow(self: &Arc<Self>, hub: &Arc<Hub>, steps: Vec<Step>) {
+        for step in steps {
+            write::start(&hub.op("lease.queue"), hub, self, step);
         }
     }
 
     /// A holder's connection ended: what it holds is left behind, and ends after the grace.
     pub async fn leave(self: &Arc<Self>, op: &Op, hub: &Arc<Hub>, seat: Seat) {
-        let left = self.book().leave(seat, op.clock.now());
+        let left = self.book_mut().leave(seat, op.clock.now());
         if !self.kind.grace.is_zero() {
             return;
         }
@@ -215,7 +261,7 @@ impl Pool {
     /// Ends what is over; returns how many leases that were.
     pub async fn end_due(self: &Arc<Self>, op: &Op, hub: &Arc<Hub>) -> Result<usize> {
         access::require(op, self.kind.manage)?;
-        let due = self.book().due(self.kind.grace, op.clock.now());
+        let due = self.book_mut().due(self.kind.grace, op.clock.now());
         let mut ended = 0;
         for (id, reason) in due {
             ended += usize::from(write::end(op, hub, self, id, reason).await?.is_some());
@@ -225,22 +271,20 @@ impl Pool {
 
     /// Every lease that is held.
     pub fn held(&self) -> Vec<Held> {
-        self.book().held()
+        self.book_mut().held()
     }
 
     /// Who has a resource. While that changes, who had it until now.
     pub fn holder_of(&self, resource: &str) -> Option<Held> {
-        self.book().of(resource).cloned()
+        self.book_mut().of(resource)
     }
 
     /// Keeps a resource from being given to anybody else, or stops doing so. Whoever has it keeps it, and whoever wants
     /// it waits.
     pub fn set_closed(self: &Arc<Self>, op: &Op, hub: &Arc<Hub>, resource: &str, closed: bool) -> Result<()> {
         access::require(op, self.kind.manage)?;
-        let next = self.book().set_closed(resource, closed, op.clock.now());
-        if let Some(step) = next {
-            write::start(op, hub, self, step);
-        }
+        let steps = self.book_mut().set_closed(resource, closed, op.clock.now());
+        self.follow(hub, steps);
         self.tell(hub, resource);
         Ok(())
     }
@@ -258,20 +302,21 @@ impl Pool {
     }
 
     /// Who waits, the first first.
-    pub fn waiting(&self) -> Vec<Waiting> {
-        let book = self.book();
+    pub fn waiting(&self) -> Waiters {
+        let book = self.book_mut();
         let waiting = book.waiters().map(|waiter| Waiting {
             holder: waiter.asker.holder.clone(),
-            acceptable: waiter.acceptable.iter().cloned().collect(),
+            priority: waiter.asker.priority,
+            wants: waiter.wants.clone(),
             since: waiter.since,
             expires_in: waiter.asker.expires_in,
         });
-        waiting.collect()
+        Waiters { waiting: waiting.collect(), names: book.names(), closed: book.closed() }
     }
 
     /// How many wait.
     pub fn queue_length(&self) -> usize {
-        self.book().waiters().count()
+        self.book_mut().queue_length()
     }
 
     /// Tells pages that a resource changed; the queue did, where none is named.
@@ -284,7 +329,7 @@ impl Pool {
         let mut still = self.still.subscribe();
         loop {
             still.mark_unchanged();
-            match decide(&mut self.book()) {
+            match decide(&mut self.book_mut()) {
                 Taken::Now(taken) => return Some(taken),
                 Taken::Unknown => return None,
                 Taken::Busy => {}
@@ -294,29 +339,29 @@ impl Pool {
         }
     }
 
-    pub(super) fn settle(
-        &self,
-        resource: &str,
-        lease: Option<Lease>,
-        seat: Option<Seat>,
-        now: OffsetDateTime,
-    ) -> (u64, Option<Step>) {
-        let settled = self.book().settle(resource, lease, seat, now);
-        self.still.send_replace(());
+    pub(super) fn settle(&self, stand: Vec<Stands<'_>>, now: OffsetDateTime) -> (Vec<u64>, Vec<Step>) {
+        let settled = self.book_mut().settle(stand, now);
+        self.now_still();
         settled
+    }
+
+    /// Tells those who wait until something does not change any more.
+    pub(super) fn now_still(&self) {
+        self.still.send_replace(());
     }
 }
 
 /// Leaves the queue with whoever stops waiting.
 struct InQueue<'a> {
-    pool: &'a Pool,
-    hub: &'a Hub,
-    ticket: Ticket,
+    pool: &'a Arc<Pool>,
+    hub: &'a Arc<Hub>,
+    turn: Turn,
 }
 
 impl Drop for InQueue<'_> {
     fn drop(&mut self) {
-        self.pool.book().stop_waiting(self.ticket);
+        let steps = self.pool.book_mut().stop_waiting(self.turn, self.hub.clock.now());
+        self.pool.follow(self.hub, steps);
         self.pool.tell(self.hub, "");
     }
 }

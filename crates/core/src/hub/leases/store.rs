@@ -6,11 +6,11 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 use time::OffsetDateTime;
 
-use super::{EndReason, Holder, Lease, Past};
+use super::{Booking, EndReason, Holder, Lease, Past};
 use crate::clock::{from_millis, to_millis};
 use crate::hub::error::{Error, Result};
 use crate::hub::store::Act;
-use crate::id::{LeaseId, OwnerId};
+use crate::id::{BookingId, LeaseId, OwnerId};
 
 pub(super) use self::usage::usage;
 
@@ -159,5 +159,77 @@ pub(super) async fn delete_ended(act: &mut Act, before: OffsetDateTime) -> Resul
         .bind(to_millis(before))
         .execute(act.connection())
         .await?;
-    Ok(done.rows_affected())
+    let booked = sqlx::query("DELETE FROM lease_bookings WHERE ended_at < $1")
+        .bind(to_millis(before))
+        .execute(act.connection())
+        .await?;
+    Ok(done.rows_affected() + booked.rows_affected())
+}
+
+/// The bookings of a pool that stand.
+pub(super) async fn booked(act: &mut Act, pool: &str) -> Result<Vec<Booking>> {
+    let query = sqlx::query(
+        "SELECT id, resource, holder_kind, holder, holder_name, label, made_at, starts_at, ends_at \
+         FROM lease_bookings WHERE ended_at IS NULL AND pool = $1 ORDER BY starts_at, id",
+    );
+    let booking = |row: &AnyRow| {
+        let id: String = row.try_get(0)?;
+        Ok(Booking {
+            id: id.parse().map_err(Error::internal)?,
+            resource: row.try_get(1)?,
+            holder: Holder { kind: row.try_get(2)?, id: row.try_get(3)?, name: row.try_get(4)? },
+            label: row.try_get(5)?,
+            made_at: from_millis(row.try_get(6)?),
+            starts_at: from_millis(row.try_get(7)?),
+            ends_at: from_millis(row.try_get(8)?),
+        })
+    };
+    query.bind(pool).fetch_all(act.connection()).await?.iter().map(booking).collect()
+}
+
+pub(super) async fn insert_booking(act: &mut Act, pool: &str, booking: &Booking) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO lease_bookings (id, pool, resource, holder_kind, holder, holder_name, label, made_at, starts_at, \
+         ends_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(booking.id.to_string())
+    .bind(pool)
+    .bind(&booking.resource)
+    .bind(&booking.holder.kind)
+    .bind(&booking.holder.id)
+    .bind(&booking.holder.name)
+    .bind(&booking.label)
+    .bind(to_millis(booking.made_at))
+    .bind(to_millis(booking.starts_at))
+    .bind(to_millis(booking.ends_at))
+    .execute(act.connection())
+    .await?;
+    Ok(())
+}
+
+/// Ends a booking; whether it stood until now.
+pub(super) async fn end_booking(
+    act: &mut Act,
+    id: BookingId,
+    reason: &str,
+    now: OffsetDateTime,
+) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE lease_bookings SET ended_at = $2, end_reason = $3 WHERE id = $1 AND ended_at IS NULL",
+    )
+    .bind(id.to_string())
+    .bind(to_millis(now))
+    .bind(reason)
+    .execute(act.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Whether a booking stands.
+pub(super) async fn is_booked(act: &mut Act, id: BookingId) -> Result<bool> {
+    let found = sqlx::query("SELECT id FROM lease_bookings WHERE id = $1 AND ended_at IS NULL")
+        .bind(id.to_string())
+        .fetch_optional(act.connection())
+        .await?;
+    Ok(found.is_some())
 }

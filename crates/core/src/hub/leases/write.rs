@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::book::{Asker, Step};
+use super::book::{Change, Stands, Step, Taken};
+use super::booking::exact;
 use super::{EndReason, Granted, Heir, Lease, LeaseError, Pool, store};
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
@@ -28,13 +29,16 @@ pub(super) async fn end(
     reason: EndReason,
 ) -> Result<Option<(u64, bool)>> {
     let decide = |book: &mut super::book::Book| book.end(id, reason, op.clock.now());
-    let Some(step) = pool.when_still(decide).await else { return Ok(None) };
-    let passes_on = step.begins.is_some();
-    let number = start(op, hub, pool, step).await.map_err(Error::internal)??;
+    let Some(mut steps) = pool.when_still(decide).await else { return Ok(None) };
+    let first = steps.remove(0);
+    pool.follow(hub, steps);
+    let passes_on = first.asker.is_some();
+    let number = start(op, hub, pool, first).await.map_err(Error::internal)??;
     Ok(Some((number, passes_on)))
 }
 
-/// Takes a step to its end, whatever happens to whoever waits for it; gives the number of what was told.
+/// Takes a step to its end, whatever happens to whoever waits for it; gives the number of what was told of the resource
+/// whose lease ends by it, or of the first.
 pub(super) fn start(
     op: &Op,
     hub: &Arc<Hub>,
@@ -43,41 +47,47 @@ pub(super) fn start(
 ) -> tokio::task::JoinHandle<Result<u64>> {
     let (op, own_hub, pool) = (op.clone(), Arc::clone(hub), Arc::clone(pool));
     hub.tasks.spawn(async move {
-        let (first, mut next) = take(&op, &own_hub, &pool, step).await;
-        // Whoever asked while it changed comes next, and then whoever asked meanwhile.
-        while let Some(step) = next {
-            next = take(&own_hub.op("lease.queue"), &own_hub, &pool, step).await.1;
-        }
-        first
+        let (done, next) = take(&op, &own_hub, &pool, step).await;
+        // Whoever asked while it changed comes next.
+        pool.follow(&own_hub, next);
+        done
     })
 }
 
 /// One step, and what follows from it.
-async fn take(op: &Op, hub: &Arc<Hub>, pool: &Arc<Pool>, step: Step) -> (Result<u64>, Option<Step>) {
-    let Step { resource, ends, begins } = step;
-    let begun = begins.as_ref().map(|(lease, asker)| (lease, asker));
-    let ending = ends.as_ref().map(|(held, reason)| (&held.lease, *reason));
-    let written = write(op, hub, pool, ending, begun).await;
-    let now = hub.clock.now();
+async fn take(op: &Op, hub: &Arc<Hub>, pool: &Arc<Pool>, step: Step) -> (Result<u64>, Vec<Step>) {
+    let written = write(op, hub, pool, &step).await;
+    let Step { changes, asker } = step;
     match written {
         Ok(()) => {
-            let (lease, asker) = begins.unzip();
             let seat = asker.as_ref().and_then(|asker| asker.seat);
-            let (number, next) = pool.settle(&resource, lease.clone(), seat, now);
-            pool.tell(hub, &resource);
-            if let (Some(lease), Some(asker)) = (lease, asker) {
-                // Whoever went away meanwhile gets nothing, and by that the lease ends.
-                let _ = asker.answer.send(Ok(Granted::new(hub, pool, lease, number)));
+            let stand = changes.iter().map(|change| {
+                let lease = change.begins.clone();
+                let fulfils = change.fulfils.map(|booking| (booking, true));
+                Stands { resource: &change.resource, lease, seat, fulfils }
+            });
+            let (numbers, next) = pool.settle(stand.collect(), hub.clock.now());
+            for change in &changes {
+                pool.tell(hub, &change.resource);
+            }
+            let at = changes.iter().position(|change| change.ends.is_some()).unwrap_or_default();
+            let number = numbers.get(at).copied().unwrap_or_default();
+            if let Some(asker) = asker {
+                let begun = changes.into_iter().zip(numbers);
+                let granted = begun.filter_map(|(change, number)| {
+                    change.begins.map(|lease| Granted::new(hub, pool, lease, number))
+                });
+                // Whoever went away meanwhile gets nothing, and by that the leases end.
+                let _ = asker.answer.send(Ok(granted.collect()));
             }
             (Ok(number), next)
         }
         Err(error) => {
-            tracing::warn!(pool = pool.kind().name, resource, %error, "a lease was not changed");
-            let granted = begins.map(|(lease, asker)| {
+            tracing::warn!(pool = pool.kind().name, resources = names(&changes), %error, "a lease was not changed");
+            if let Some(asker) = asker {
                 let _ = asker.answer.send(Err(LeaseError::Failed(again(&error))));
-                lease.id
-            });
-            let next = mend(hub, pool, &resource, granted).await;
+            }
+            let next = mend(hub, pool, &changes).await;
             (Err(error), next)
         }
     }
@@ -85,26 +95,43 @@ async fn take(op: &Op, hub: &Arc<Hub>, pool: &Arc<Pool>, step: Step) -> (Result<
 
 /// After a failure it is not certain what was written: the database is asked. A lease that was granted after all, to
 /// somebody who was told that it failed, ends.
-async fn mend(hub: &Arc<Hub>, pool: &Pool, resource: &str, granted: Option<LeaseId>) -> Option<Step> {
+async fn mend(hub: &Arc<Hub>, pool: &Pool, changes: &[Change]) -> Vec<Step> {
     loop {
         let found = async {
             let mut act = hub.store.begin().await?;
-            let mut found = store::held_on(&mut act, pool.kind().name, resource).await?;
-            if let Some(lease) = found.take_if(|lease| Some(lease.id) == granted) {
-                finish(&hub.op("lease.not_taken"), hub, pool, &mut act, &lease, EndReason::NotTaken).await?;
-                act.commit().await?;
+            let mut stand = Vec::new();
+            for change in changes {
+                let mut lease = store::held_on(&mut act, pool.kind().name, &change.resource).await?;
+                let mut fulfils = None;
+                if let Some(booking) = change.fulfils {
+                    fulfils = Some((booking, !store::is_booked(&mut act, booking).await?));
+                } else if let Some(begun) = &change.begins
+                    && let Some(lease) = lease.take_if(|lease| lease.id == begun.id)
+                {
+                    let op = hub.op("lease.not_taken");
+                    finish(&op, hub, pool, &mut act, &lease, EndReason::NotTaken).await?;
+                }
+                stand.push(Stands { resource: &change.resource, lease, seat: None, fulfils });
             }
-            Ok::<_, Error>(found)
+            act.commit().await?;
+            Ok::<_, Error>(stand)
         };
         match found.await {
-            Ok(found) => return pool.settle(resource, found, None, hub.clock.now()).1,
-            Err(error) => tracing::debug!(resource, %error, "it is not known yet who has a lease"),
+            Ok(stand) => return pool.settle(stand, hub.clock.now()).1,
+            Err(error) => {
+                tracing::debug!(resources = names(changes), %error, "it is not known yet who has a lease");
+            }
         }
         tokio::time::sleep(PAUSE).await;
         if hub.tasks.is_closed() {
-            return None;
+            return Vec::new();
         }
     }
+}
+
+fn names(changes: &[Change]) -> String {
+    let names: Vec<&str> = changes.iter().map(|change| &*change.resource).collect();
+    names.join(", ")
 }
 
 /// What one of two is told who wait for the same act.
@@ -115,22 +142,33 @@ fn again(error: &Error) -> Error {
     }
 }
 
-async fn write(
-    op: &Op,
-    hub: &Hub,
-    pool: &Pool,
-    ends: Option<(&Lease, EndReason)>,
-    begins: Option<(&Lease, &Asker)>,
-) -> Result<()> {
+async fn write(op: &Op, hub: &Hub, pool: &Pool, step: &Step) -> Result<()> {
     let mut act = owned(hub, pool).await?;
-    if let Some((lease, reason)) = ends {
-        finish(op, hub, pool, &mut act, lease, reason).await?;
+    for (held, reason) in step.changes.iter().filter_map(|change| change.ends.as_ref()) {
+        finish(op, hub, pool, &mut act, &held.lease, *reason).await?;
     }
-    if let Some((lease, asker)) = begins {
-        store::insert(&mut act, pool.kind().name, lease, asker.asked_at).await?;
+    let begun: Vec<&Lease> = step.changes.iter().filter_map(|change| change.begins.as_ref()).collect();
+    for lease in &begun {
+        // What was booked was not waited for.
+        let asked_at = step.asker.as_ref().map_or(lease.granted_at, |asker| asker.asked_at);
+        store::insert(&mut act, pool.kind().name, lease, asked_at).await?;
         let until = lease.expires_at.map(crate::clock::to_millis);
-        let detail = json!({ "lease": lease.id, "epoch": lease.epoch, "until": until });
-        hub.record(&mut act, &asker.op, event(pool, "lease.granted", lease, detail)).await?;
+        let mut detail = json!({ "lease": lease.id, "epoch": lease.epoch, "until": until });
+        if begun.len() > 1 {
+            let others = begun.iter().filter(|other| other.id != lease.id).map(|other| &other.resource);
+            detail["together_with"] = others.cloned().collect();
+        }
+        let fulfils = step.changes.iter().find(|change| change.resource.as_ref() == lease.resource);
+        if let Some(booking) = fulfils.and_then(|change| change.fulfils) {
+            // Nothing begins twice, whatever this hub believes.
+            if !store::end_booking(&mut act, booking, "begun", hub.clock.now()).await? {
+                return Err(Error::Conflict(format!("the booking of {} has ended already", lease.resource)));
+            }
+            detail["booking"] = json!(booking);
+            detail["holder"] = json!(lease.holder.name);
+        }
+        let op = step.asker.as_ref().map_or(op, |asker| &asker.op);
+        hub.record(&mut act, op, event(pool, "lease.granted", lease, detail)).await?;
     }
     act.commit().await
 }
@@ -151,7 +189,7 @@ async fn finish(
 }
 
 /// An act in a pool that is still this hub's.
-async fn owned(hub: &Hub, pool: &Pool) -> Result<Act> {
+pub(super) async fn owned(hub: &Hub, pool: &Pool) -> Result<Act> {
     let mut act = hub.store.begin().await?;
     if store::is_epoch(&mut act, pool.kind().name, pool.epoch()).await? {
         Ok(act)
@@ -181,7 +219,26 @@ pub(super) async fn amend(
     id: LeaseId,
     change: Amendment,
 ) -> Result<Option<Lease>> {
-    let Some(held) = pool.when_still(|book| book.take(id)).await else { return Ok(None) };
+    let taken = pool.when_still(|book| match &change {
+        Amendment::Until(until) => book.take_until(id, *until),
+        Amendment::To(_) => match book.take(id) {
+            Taken::Now(held) => Taken::Now(Ok(held)),
+            Taken::Busy => Taken::Busy,
+            Taken::Unknown => Taken::Unknown,
+        },
+    });
+    let held = match taken.await {
+        None => return Ok(None),
+        Some(Ok(held)) => held,
+        Some(Err(booking)) => {
+            return Err(Error::Conflict(format!(
+                "{} is booked by {} from {} on: it can be yours until then",
+                booking.resource,
+                booking.holder.name,
+                exact(booking.starts_at)
+            )));
+        }
+    };
     let (op, own_hub, pool) = (op.clone(), Arc::clone(hub), Arc::clone(pool));
     let work = hub.tasks.spawn(async move {
         let (mut lease, mut seat) = (held.lease, None);
@@ -205,15 +262,15 @@ pub(super) async fn amend(
         };
         let (done, next) = match written.await {
             Ok(()) => {
-                let next = pool.settle(&lease.resource, Some(lease.clone()), seat, own_hub.clock.now()).1;
+                let stands =
+                    Stands { resource: &lease.resource, lease: Some(lease.clone()), seat, fulfils: None };
+                let next = pool.settle(vec![stands], own_hub.clock.now()).1;
                 pool.tell(&own_hub, &lease.resource);
                 (Ok(Some(lease)), next)
             }
-            Err(error) => (Err(error), mend(&own_hub, &pool, &lease.resource, None).await),
+            Err(error) => (Err(error), mend(&own_hub, &pool, &[Change::none(&lease.resource)]).await),
         };
-        if let Some(step) = next {
-            start(&own_hub.op("lease.queue"), &own_hub, &pool, step);
-        }
+        pool.follow(&own_hub, next);
         done
     });
     work.await.map_err(Error::internal)?

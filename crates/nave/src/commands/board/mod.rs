@@ -9,7 +9,8 @@ mod whole;
 
 use http::Method;
 use nave_boards::api::{
-    FarmPlace, HandOver, Part, PlaceDetail, Reservation, ReservationChange, SetMaintenance, Waiter, assign,
+    Booking, BookingState, FarmPlace, HandOver, Part, PlaceDetail, Reservation, ReservationChange,
+    SetMaintenance, Waiter, assign,
 };
 use serde_json::json;
 use time::OffsetDateTime;
@@ -43,6 +44,10 @@ pub async fn run(context: &Context<'_>, command: Board) -> anyhow::Result<()> {
             )
         }
         Board::Who => who(context).await,
+        Board::Bookings => {
+            let bookings = bookings(context).await?;
+            show_bookings(context, &bookings, "nothing is booked: `nave board reserve --from` changes that")
+        }
         Board::Show { place } => show(context, &place).await,
         Board::Power(args) => ran::power(context, args).await,
         Board::Reserve(args) => reserve::run(context, args).await,
@@ -93,6 +98,25 @@ async fn reservations(context: &Context<'_>) -> anyhow::Result<Vec<Reservation>>
     context.hub().await?.get("/nave/v1/reservations").await
 }
 
+async fn bookings(context: &Context<'_>) -> anyhow::Result<Vec<Booking>> {
+    context.hub().await?.get("/nave/v1/bookings").await
+}
+
+fn show_bookings(context: &Context<'_>, bookings: &[Booking], empty: &str) -> anyhow::Result<()> {
+    let row = |booking: &Booking| {
+        vec![
+            booking.place.clone(),
+            booking.holder.clone(),
+            booking.name.clone(),
+            moment(booking.starts_at),
+            moment(booking.until),
+            if booking.state == BookingState::Waiting { "waits for the place" } else { "" }.to_owned(),
+            booking.id.clone(),
+        ]
+    };
+    context.printer.rows(bookings, &["BOOKED", "BY", "NAME", "FROM", "UNTIL", "STATE", "ID"], row, empty)
+}
+
 async fn places(context: &Context<'_>) -> anyhow::Result<Vec<FarmPlace>> {
     context.hub().await?.get("/nave/v1/places").await
 }
@@ -102,7 +126,10 @@ fn tell(context: &Context<'_>, reservation: &Reservation) -> anyhow::Result<()> 
     if context.printer.is_json() {
         return context.printer.value(reservation);
     }
-    let until = reservation.until.map(|until| format!(" until {}", moment(until))).unwrap_or_default();
+    let mut until = reservation.until.map(|until| format!(" until {}", moment(until))).unwrap_or_default();
+    if let Some(who) = &reservation.booked_by {
+        until.push_str(&format!("; then it is booked by {who}"));
+    }
     let whose = if reservation.mine { "yours" } else { &reservation.holder };
     context.printer.talk(format!("nave: {} is {whose}{until}", reservation.place));
     Ok(())
@@ -145,7 +172,14 @@ fn state(place: &FarmPlace) -> String {
         (Some(_), Some(held), _) => format!("{held}, then out of service"),
         (None, Some(held), true) => held,
         (None, Some(held), false) => format!("{held}; away"),
-        (None, None, _) => "free".to_owned(),
+        (None, None, true) => place.booking.as_ref().map_or("free".to_owned(), |booking| {
+            let from = moment(booking.starts_at);
+            match booking.state {
+                BookingState::Booked => format!("free until {from}, then booked by {}", booking.holder),
+                BookingState::Waiting => format!("booked by {} from {from} on", booking.holder),
+            }
+        }),
+        (None, None, false) => "away".to_owned(),
     }
 }
 
@@ -165,9 +199,10 @@ fn own_row(reservation: &Reservation) -> Vec<String> {
 async fn who(context: &Context<'_>) -> anyhow::Result<()> {
     let held = reservations(context).await?;
     let queue: Vec<Waiter> = context.hub().await?.get("/nave/v1/reservations/queue").await?;
+    let booked = bookings(context).await?;
     let printer = context.printer;
     if printer.is_json() {
-        return printer.value(&json!({ "reservations": held, "queue": queue }));
+        return printer.value(&json!({ "reservations": held, "queue": queue, "bookings": booked }));
     }
     let row = |held: &Reservation| {
         vec![
@@ -178,6 +213,10 @@ async fn who(context: &Context<'_>) -> anyhow::Result<()> {
         ]
     };
     printer.rows(&held, &["PLACE", "USER", "SINCE", "UNTIL"], row, "every place is free")?;
+    if !booked.is_empty() {
+        printer.data("");
+        show_bookings(context, &booked, "")?;
+    }
     if queue.is_empty() {
         return Ok(());
     }
@@ -186,7 +225,7 @@ async fn who(context: &Context<'_>) -> anyhow::Result<()> {
         vec![
             waiter.position.to_string(),
             waiter.holder.clone(),
-            waiter.places.join(", "),
+            reserve::wish_words(waiter, ", "),
             moment(waiter.since),
             waiter.expected.map(moment).unwrap_or_default(),
         ]
@@ -218,6 +257,11 @@ async fn show(context: &Context<'_>, place: &str) -> anyhow::Result<()> {
         for (name, tcp) in &part.tcp {
             line("", &format!("tcp {name}: {}:{}", tcp.host, tcp.port));
         }
+    }
+    for booking in &detail.bookings {
+        let span =
+            format!("{} from {} to {}", booking.holder, moment(booking.starts_at), moment(booking.until));
+        line("booked", &span);
     }
     if !place.power.is_empty() {
         let commands: Vec<&str> = place.power.iter().map(|command| command.word()).collect();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use nave_boards::api::{Reservation, ReserveRequest, Waiter};
+use jiff::tz::TimeZone;
+use nave_boards::api::{BookRequest, Booking, Reservation, ReserveSetRequest, Waiter, WantedPlace};
 use nave_boards::node::import::ImportDescription;
 use nave_boards::node::lookup::{Folders, Wish};
 use nave_core::clock::Clock;
@@ -11,6 +12,7 @@ use nave_core::clock::Clock;
 use super::Context;
 use crate::cli::board::Reserve;
 use crate::client::HubClient;
+use crate::when;
 
 /// What reservations are limited to that say nothing else, in seconds: a year.
 const LONGEST: u64 = 31_536_000;
@@ -26,42 +28,104 @@ pub(super) fn description(name: &str) -> anyhow::Result<(String, ImportDescripti
 }
 
 pub async fn run(context: &Context<'_>, args: Reserve) -> anyhow::Result<()> {
-    let mut request = ReserveRequest { places: args.place, ..ReserveRequest::default() };
-    let mut limit = Some(Duration::from_hours(10));
-    if let Some(text) = &args.description {
-        let wish = Wish::parse(text);
-        let (name, description) = description(&wish.name)?;
-        request.parts = description.wanted();
-        request.name = name;
-        request.places.extend(wish.place);
-        limit = description.auto_return;
+    let Asked { wants, limit } = asked(&args)?;
+    let wait = args.timeout.0.as_secs();
+    if wait > 86_400 {
+        bail!("--timeout: nobody waits longer than 24h at a time");
     }
-    if let Some(name) = args.with_name {
-        request.name = name;
+    if let Some(text) = &args.from {
+        let period = args.period.map(|period| period.0).or(limit);
+        return book(context, text, wants, period).await;
     }
-    let limit = args.period.map(|period| period.0).or(limit);
-    request.seconds = limit.map_or(LONGEST, |limit| limit.as_secs());
-    request.wait = args.timeout.0.as_secs();
+    let seconds = args.period.map(|period| period.0).or(limit).map_or(LONGEST, |limit| limit.as_secs());
     let hub = context.hub().await?;
-    let reserved = reserve(context, &hub, &request).await?;
-    super::ran::tell_before(context, &hub, &reserved).await?;
-    super::tell(context, &reserved)?;
+    let request = ReserveSetRequest { wants, seconds, wait };
+    let reserved: Vec<Reservation> =
+        waiting(context, &hub, hub.post("/nave/v1/reservation-sets", &request)).await?;
+    for one in &reserved {
+        super::ran::tell_before(context, &hub, one).await?;
+    }
+    match reserved.as_slice() {
+        [only] => super::tell(context, only)?,
+        several if context.printer.is_json() => return context.printer.value(&several),
+        several => {
+            for one in several {
+                super::tell(context, one)?;
+            }
+        }
+    }
     if !context.printer.is_json() {
-        context.printer.data(&reserved.place);
+        for one in &reserved {
+            context.printer.data(&one.place);
+        }
     }
     Ok(())
 }
 
-/// Reserves; meanwhile whoever waits at a terminal or reads a log is told where in the queue it is.
-async fn reserve(
+/// Books a place for later.
+async fn book(
+    context: &Context<'_>,
+    from: &str,
+    wants: Vec<WantedPlace>,
+    period: Option<Duration>,
+) -> anyhow::Result<()> {
+    let zone = TimeZone::system();
+    let starts_at = when::parse(from, Clock::system().now(), &zone).context("--from")?;
+    let Ok([WantedPlace { places, parts, name }]) = <[WantedPlace; 1]>::try_from(wants) else {
+        bail!("--from books one place at a time");
+    };
+    let Some(period) = period else { bail!("--for: say for how long, such as --for 2h") };
+    let request = BookRequest { places, parts, name, starts_at, seconds: period.as_secs() };
+    let booking: Booking = context.hub().await?.post("/nave/v1/bookings", &request).await?;
+    if context.printer.is_json() {
+        return context.printer.value(&booking);
+    }
+    let (from, until) = (when::words(booking.starts_at, &zone), when::words(booking.until, &zone));
+    context.printer.talk(format!("nave: {} is booked for you from {from} to {until}", booking.place));
+    context.printer.data(&booking.place);
+    Ok(())
+}
+
+/// What is asked for, and for how long if the descriptions say so.
+pub(super) struct Asked {
+    pub(super) wants: Vec<WantedPlace>,
+    pub(super) limit: Option<Duration>,
+}
+
+/// What the arguments name. Of several descriptions the one counts that wants its place for the shortest time.
+pub(super) fn asked(args: &Reserve) -> anyhow::Result<Asked> {
+    let mut wants: Vec<WantedPlace> = Vec::new();
+    let mut limit = None;
+    for text in &args.descriptions {
+        let wish = Wish::parse(text);
+        let (name, description) = description(&wish.name)?;
+        let places = args.place.iter().cloned().chain(wish.place).collect();
+        wants.push(WantedPlace { places, parts: description.wanted(), name });
+        limit = [limit, description.auto_return].into_iter().flatten().min();
+    }
+    if args.descriptions.is_empty() {
+        limit = Some(Duration::from_hours(10));
+        let one = |places| WantedPlace { places, ..WantedPlace::default() };
+        if args.all {
+            wants.extend(args.place.iter().map(|place| one(vec![place.clone()])));
+        } else {
+            wants.push(one(args.place.clone()));
+        }
+    }
+    match (&args.with_name, wants.as_mut_slice()) {
+        (None, _) => {}
+        (Some(name), [only]) => only.name.clone_from(name),
+        (Some(_), _) => bail!("--with-name names one reservation, and {} places are wanted", wants.len()),
+    }
+    Ok(Asked { wants, limit })
+}
+
+/// Waits for an answer; meanwhile whoever waits at a terminal or reads a log is told where in the queue it is.
+async fn waiting<T>(
     context: &Context<'_>,
     hub: &HubClient,
-    request: &ReserveRequest,
-) -> anyhow::Result<Reservation> {
-    if request.wait > 86_400 {
-        bail!("--timeout: nobody waits longer than 24h at a time");
-    }
-    let asking = hub.post("/nave/v1/reservations", request);
+    asking: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
     tokio::pin!(asking);
     let mut told = String::new();
     loop {
@@ -71,7 +135,7 @@ async fn reserve(
         }
         let queue: Vec<Waiter> = hub.get("/nave/v1/reservations/queue").await.unwrap_or_default();
         // Of several waits of one person, the last is this one.
-        let Some(own) = queue.iter().rfind(|waiter| waiter.mine) else {
+        let Some(own) = queue.iter().filter(|waiter| waiter.mine).max_by_key(|waiter| waiter.since) else {
             if let Some(words) = super::ran::made_ready(hub).await.filter(|words| *words != told) {
                 context.printer.talk(&words);
                 told = words;
@@ -82,7 +146,7 @@ async fn reserve(
             own.expected.map(|at| format!(", expected {}", super::in_words(at, Clock::system().now())));
         let words = format!(
             "nave: waiting for {}: number {} of {} in the queue{}",
-            own.places.join(" or "),
+            wish_words(own, " or "),
             own.position,
             queue.len(),
             expected.unwrap_or_default()
@@ -91,5 +155,42 @@ async fn reserve(
             context.printer.talk(&words);
             told = words;
         }
+    }
+}
+
+/// What somebody waits for, in words.
+pub(super) fn wish_words(waiter: &Waiter, or: &str) -> String {
+    if waiter.together.is_empty() {
+        return waiter.places.join(or);
+    }
+    let each: Vec<String> = waiter.together.iter().map(|want| want.join(" or ")).collect();
+    each.join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        reserve: Reserve,
+    }
+
+    fn places(args: &[&str]) -> anyhow::Result<Vec<Vec<String>>> {
+        let line = Line::try_parse_from([&["reserve"], args].concat())?;
+        Ok(asked(&line.reserve)?.wants.into_iter().map(|want| want.places).collect())
+    }
+
+    #[test]
+    fn places_are_alternatives_unless_all_are_wanted() {
+        assert_eq!(places(&["--place", "a", "--place", "b"]).unwrap(), [["a", "b"]]);
+        assert_eq!(places(&["--place", "a", "--place", "b", "--all"]).unwrap(), [["a"], ["b"]]);
+        assert!(places(&["--all"]).is_err());
+        assert!(places(&["--all", "--place", "a", "demo"]).is_err());
+        let named = places(&["--place", "a", "--place", "b", "--all", "-n", "x"]).unwrap_err();
+        assert!(named.to_string().contains("2 places are wanted"), "{named}");
     }
 }

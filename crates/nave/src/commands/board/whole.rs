@@ -72,6 +72,7 @@ mod tests {
             uniqueness: 0.0,
             maintenance: None,
             reservation: None,
+            booking: None,
             waiting: 0,
             running: None,
             power: Vec::new(),

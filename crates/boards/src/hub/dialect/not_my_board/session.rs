@@ -22,7 +22,7 @@ use super::description::Description;
 use super::logins::Login;
 use crate::hub::gate::{Exporter, Refusal};
 use crate::hub::places::{self, Place, Reach};
-use crate::hub::reserve::{self, Reserved, Terms};
+use crate::hub::reserve::{self, Reserved, Terms, Want};
 use crate::hub::{Boards, READ, REGISTER, RESERVE};
 use crate::not_my_board::channel::Channel;
 use crate::not_my_board::message::Failure;
@@ -280,22 +280,18 @@ impl Session {
 
     pub(super) async fn reserve(&self, candidates: &[u64]) -> Result<Reserved, Failure> {
         let op = self.op();
-        let terms = Terms {
-            seat: Some(self.seat()),
-            label: String::new(),
-            expires_in: None,
-            waits: true,
-            until: None,
-            goes_on: false,
-        };
+        let terms =
+            Terms { seat: Some(self.seat()), expires_in: None, waits: true, until: None, goes_on: false };
         let mut places = self.boards.places().asked_for(candidates.iter().copied());
         // What only streams lead to is not for agents that speak this protocol.
         places.retain(|place| place.reach.legacy.is_some());
-        let reserved = reserve::reserve(&op, &self.hub, &self.boards, terms, places);
-        reserved.await.map_err(|error| match error {
+        let want = Want { candidates: places, label: String::new() };
+        let reserved = reserve::reserve(&op, &self.hub, &self.boards, terms, vec![want]).await;
+        let reserved = reserved.map_err(|error| match error {
             reserve::ReserveError::Failed(error) => failed(&error),
             other => Failure::raised(other.to_string()),
-        })
+        })?;
+        reserved.into_iter().next().ok_or_else(|| Failure::raised("a wish was lost"))
     }
 
     /// The client has it now.

@@ -13,7 +13,9 @@ use super::{
     Choice, Counts, Mosaic, State, Strip, Tab, attach, is_mine, path_of, tagged, tags, terminal_path,
     wait_for,
 };
-use crate::api::{CommandRun, FarmPlace, PastReservation, PowerCommand, Reservation, Waiter};
+use crate::api::{
+    Booking, BookingState, CommandRun, FarmPlace, PastReservation, PowerCommand, Reservation, Waiter,
+};
 
 /// How many places of a wish are named in the queue.
 const NAMED: usize = 3;
@@ -69,6 +71,8 @@ impl Farm {
 pub struct Forms {
     /// Reserving it.
     pub reserve: Filled,
+    /// Booking it.
+    pub book: Filled,
     /// Keeping it for longer.
     pub extend: Filled,
     /// Giving it to somebody else.
@@ -85,6 +89,7 @@ impl Default for Forms {
     fn default() -> Self {
         Self {
             reserve: Filled::with([("time", "10h")]),
+            book: Filled::with([("time", "2h")]),
             extend: Filled::with([("more", "2h")]),
             hand_over: Filled::blank(),
             give_back: Filled::blank(),
@@ -101,7 +106,7 @@ pub struct May {
     pub reserve: bool,
     /// Returning, extending and handing over the reservation that stands.
     pub change: bool,
-    /// Taking it out of service.
+    /// Taking it out of service, and cancelling the bookings of others.
     pub close: bool,
 }
 
@@ -115,6 +120,8 @@ pub struct PlacePage {
     pub place: FarmPlace,
     /// Who had it, the last first.
     pub past: Vec<PastReservation>,
+    /// Who will have it, the next first.
+    pub bookings: Vec<Booking>,
     /// Who waits for it, with the position in the whole queue.
     pub waiters: Vec<Waiter>,
     /// Streams to it.
@@ -168,6 +175,8 @@ pub struct Mine {
     pub tabs: Vec<Tab>,
     /// The places.
     pub places: Vec<(FarmPlace, Reservation)>,
+    /// What is booked, the next first.
+    pub bookings: Vec<Booking>,
     /// Whether places may be reserved.
     pub may_reserve: bool,
 }
@@ -184,6 +193,10 @@ pub struct Queue {
     pub listing: Listing,
     /// Who waits, the first first.
     pub waiters: Vec<Waiter>,
+    /// What is booked, the next first.
+    pub bookings: Vec<Booking>,
+    /// What may be done with the bookings.
+    pub may: May,
     /// Which rows these are.
     pub pager: Pager,
 }
@@ -193,6 +206,18 @@ impl Queue {
     fn places(waiter: &Waiter) -> (&[String], usize) {
         let named = &waiter.places[..waiter.places.len().min(NAMED)];
         (named, waiter.places.len() - named.len())
+    }
+}
+
+impl Booking {
+    /// For how long.
+    fn time(&self) -> String {
+        words::span((self.until - self.starts_at).whole_seconds().unsigned_abs().max(1))
+    }
+
+    /// Whether its time has come, and its place has not.
+    fn waits(&self) -> bool {
+        self.state == BookingState::Waiting
     }
 }
 
