@@ -10,6 +10,7 @@ pub mod hub;
 pub mod need;
 pub mod net;
 pub mod node;
+pub mod not_my_board;
 pub mod nspawn;
 pub mod oidc;
 pub mod person;

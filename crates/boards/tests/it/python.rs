@@ -7,6 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, ensure};
 use nave_testkit::hub::TestHub;
 use nave_testkit::need;
+use nave_testkit::not_my_board;
 use nave_testkit::oidc::{OidcProvider, client};
 use nave_testkit::wait::PATIENCE;
 use serde_json::{Value, json};
@@ -54,11 +55,10 @@ impl Farm {
 
     /// Starts one of the programs. They keep tokens in a folder of the system, which here is one of the home's.
     pub fn program(&self, command: &str, options: &[&str], files: &[&str]) -> anyhow::Result<Child> {
-        let python = need::python("not_my_board").context("not-my-board is not installed")?;
         let mut program = Command::new("unshare");
         program
             .args(["--mount", "sh", "-c", "mount --bind \"$HOME/lib\" /var/lib && exec \"$@\"", "sh"])
-            .arg(python.with_file_name("not-my-board"))
+            .arg(not_my_board::program("not-my-board")?)
             .args([command, "--cacert"])
             .arg(self.hub.path().join("cert/hub-cert.pem"))
             .arg("--cacert")

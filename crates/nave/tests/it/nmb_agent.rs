@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use nave_testkit::need;
 use nave_testkit::net::{Host, Net};
+use nave_testkit::not_my_board;
 use nave_testkit::wait::until;
 use tokio::process::Command;
 
@@ -36,22 +37,12 @@ enum By {
     Nave,
 }
 
-/// Agents are where they are, whatever they are told: in `/run`, which is here a folder of the host.
-fn in_own_run(host: &Host) -> anyhow::Result<Command> {
-    std::fs::create_dir_all(host.home().join("run"))?;
-    let mut command = host.command("unshare");
-    command.args(["--mount", "sh", "-c", "mount --bind \"$HOME/run\" /run && exec \"$@\"", "sh"]);
-    Ok(command)
-}
-
 /// not-my-board's command line, or ours.
 fn board(by: By, host: &Host, args: &[&str]) -> anyhow::Result<Command> {
-    let mut command = in_own_run(host)?;
+    let mut command = not_my_board::in_own_run(host.home(), |program| host.command(program))?;
     match by {
         By::Python => {
-            let python =
-                nave_testkit::need::python("not_my_board").context("not-my-board is not installed")?;
-            command.arg(python.with_file_name("not-my-board")).env("PYTHONUNBUFFERED", "1");
+            command.arg(not_my_board::program("not-my-board")?).env("PYTHONUNBUFFERED", "1");
         }
         By::Nave => {
             command.args([NAVE, "not-my-board"]);
@@ -396,7 +387,7 @@ async fn netns_an_agent_listens_where_it_is_told() -> anyhow::Result<()> {
 
     // systemd starts the agent when somebody asks.
     if Path::new("/usr/bin/systemd-socket-activate").exists() {
-        let mut command = in_own_run(&net.laptop)?;
+        let mut command = not_my_board::in_own_run(net.laptop.home(), |program| net.laptop.command(program))?;
         command.args(["systemd-socket-activate", "-l", "/run/not-my-board-agent.sock", NAVE, "not-my-board"]);
         let _activated = Background::start(command.args(["agent", "--fd", "3", "http://server:2092"]))?;
         let socket = net.laptop.home().join("run/not-my-board-agent.sock");

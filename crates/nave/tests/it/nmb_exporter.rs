@@ -4,6 +4,7 @@
 use anyhow::{Context as _, ensure};
 use nave_testkit::need;
 use nave_testkit::net::Net;
+use nave_testkit::not_my_board;
 use nave_testkit::wait::{PATIENCE, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -98,10 +99,8 @@ fn board(net: &Net, by: Agent, args: &[&str]) -> anyhow::Result<Command> {
     match by {
         Agent::Python => python(&net.laptop, args),
         Agent::Nave => {
-            // As there, the agent is where it is, in `/run`, which is here a folder of the host.
-            std::fs::create_dir_all(net.laptop.home().join("run"))?;
-            let mut command = net.laptop.command("unshare");
-            command.args(["--mount", "sh", "-c", "mount --bind \"$HOME/run\" /run && exec \"$@\"", "sh"]);
+            let mut command =
+                not_my_board::in_own_run(net.laptop.home(), |program| net.laptop.command(program))?;
             command.args([NAVE, "not-my-board"]).args(args);
             Ok(command)
         }

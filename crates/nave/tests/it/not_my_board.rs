@@ -1,9 +1,10 @@
 //! not-my-board's own exporter, agent and command line, from the Python registry and without a changed line, at this
 //! hub: over real networks, with certificates as their `--cacert` takes them.
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use nave_testkit::need;
 use nave_testkit::net::{Host, Net};
+use nave_testkit::not_my_board;
 use nave_testkit::wait::until;
 use tokio::process::Command;
 
@@ -23,17 +24,10 @@ const CONFIG: &str = r#"
     open_to = ["198.18.0.0/24", "127.0.0.0/8", "::1", "2001:2::/48"]
 "#;
 
-/// A program from the environment that tests install. Its agent listens in `/run`, whatever it is told: here that is a
-/// folder of the host.
+/// A program from the environment that tests install, with a folder of the host as its `/run`.
 pub fn python(host: &Host, args: &[&str]) -> anyhow::Result<Command> {
-    let python = nave_testkit::need::python("not_my_board").context("not-my-board is not installed")?;
-    std::fs::create_dir_all(host.home().join("run"))?;
-    let mut command = host.command("unshare");
-    command
-        .args(["--mount", "sh", "-c", "mount --bind \"$HOME/run\" /run && exec \"$@\"", "sh"])
-        .arg(python.with_file_name("not-my-board"))
-        .args(args)
-        .env("PYTHONUNBUFFERED", "1");
+    let mut command = not_my_board::in_own_run(host.home(), |program| host.command(program))?;
+    command.arg(not_my_board::program("not-my-board")?).args(args).env("PYTHONUNBUFFERED", "1");
     Ok(command)
 }
 
