@@ -36,9 +36,22 @@ pub struct Event {
 
 /// Writes an event into an act.
 pub async fn record(act: &mut Act, op: &Op, bus: &std::sync::Arc<dyn Bus>, event: Event) -> Result<()> {
-    let id = store::insert(act, op, &event).await?;
+    record_all(act, bus, &[(op, &event)]).await
+}
+
+/// Writes events into an act.
+pub(super) async fn record_all(
+    act: &mut Act,
+    bus: &std::sync::Arc<dyn Bus>,
+    events: &[(&Op, &Event)],
+) -> Result<()> {
+    let numbers = store::insert(act, events).await?;
     let bus = std::sync::Arc::clone(bus);
-    act.after_commit(move || bus.publish(Notice { topic: "event", key: id.to_string() }));
+    act.after_commit(move || {
+        for number in numbers {
+            bus.publish(Notice { topic: "event", key: number.to_string() });
+        }
+    });
     Ok(())
 }
 

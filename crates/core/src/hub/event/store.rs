@@ -9,27 +9,37 @@ use crate::api::EventFilter;
 use crate::clock::to_millis;
 use crate::hub::error::Result;
 use crate::hub::op::Op;
-use crate::hub::store::Act;
+use crate::hub::store::{Act, in_sizes, rows_of_placeholders};
 
-pub(super) async fn insert(act: &mut Act, op: &Op, event: &Event) -> Result<i64> {
-    let id = sqlx::query_scalar(
-        "INSERT INTO events (at, actor_kind, actor_id, actor_name, source, request, action, object_kind, object_id, \
-         object_name, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
-    )
-    .bind(to_millis(op.clock.now()))
-    .bind(op.actor.kind())
-    .bind(op.actor.id())
-    .bind(op.actor.name())
-    .bind(op.source.map(|source| source.to_string()))
-    .bind(op.request.to_string())
-    .bind(event.action)
-    .bind(event.object_kind)
-    .bind(&event.object_id)
-    .bind(&event.object_name)
-    .bind(event.detail.to_string())
-    .fetch_one(act.connection())
-    .await?;
-    Ok(id)
+/// Writes events; their numbers.
+pub(super) async fn insert(act: &mut Act, events: &[(&Op, &Event)]) -> Result<Vec<i64>> {
+    const COLUMNS: usize = 11;
+    let mut numbers = Vec::with_capacity(events.len());
+    for rows in in_sizes(events) {
+        let sql = format!(
+            "INSERT INTO events (at, actor_kind, actor_id, actor_name, source, request, action, object_kind, \
+             object_id, object_name, detail) VALUES {} RETURNING id",
+            rows_of_placeholders(rows.len(), COLUMNS)
+        );
+        // The text is put together from constants and numbers; every value is bound.
+        let mut query = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(sql));
+        for (op, event) in rows {
+            query = query
+                .bind(to_millis(op.clock.now()))
+                .bind(op.actor.kind())
+                .bind(op.actor.id())
+                .bind(op.actor.name())
+                .bind(op.source.map(|source| source.to_string()))
+                .bind(op.request.to_string())
+                .bind(event.action)
+                .bind(event.object_kind)
+                .bind(&event.object_id)
+                .bind(&event.object_name)
+                .bind(event.detail.to_string());
+        }
+        numbers.extend(query.fetch_all(act.connection()).await?);
+    }
+    Ok(numbers)
 }
 
 const SELECT: &str = "SELECT id, at, actor_kind, actor_id, actor_name, source, request, action, object_kind, \

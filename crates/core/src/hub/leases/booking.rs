@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::book::Booked;
-use super::{Holder, Lease, Pool, store, write};
+use super::{Holder, Lease, Pool, journal, store};
 use crate::clock::to_millis;
 use crate::hub::access;
 use crate::hub::context::Hub;
@@ -127,7 +127,7 @@ impl Pool {
         let (op, own_hub, pool) = (op.clone(), Arc::clone(hub), Arc::clone(self));
         let work = hub.tasks.spawn(async move {
             let written = async {
-                let mut act = write::owned(&own_hub, &pool).await?;
+                let mut act = journal::owned(&own_hub, &pool).await?;
                 store::insert_booking(&mut act, pool.kind().name, &booking).await?;
                 let event = booking_event(&pool, "lease.booked", &booking, None);
                 own_hub.record(&mut act, &op, event).await?;
@@ -202,7 +202,7 @@ impl Pool {
         let (op, own_hub, pool) = (op.clone(), Arc::clone(hub), Arc::clone(self));
         let work = hub.tasks.spawn(async move {
             let written = async {
-                let mut act = write::owned(&own_hub, &pool).await?;
+                let mut act = journal::owned(&own_hub, &pool).await?;
                 store::end_booking(&mut act, booking.id, reason.word(), own_hub.clock.now()).await?;
                 let action = match reason {
                     BookingEnd::Cancelled => "lease.booking_cancelled",

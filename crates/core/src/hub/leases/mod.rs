@@ -10,6 +10,7 @@ mod book;
 mod booking;
 mod due;
 mod granted;
+mod journal;
 mod pool;
 mod store;
 mod usage;

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use tokio::sync::{oneshot, watch};
 
 use super::book::{Asked, Asker, Book, Stands, Step, Taken, Turn};
+use super::journal::Journal;
 use super::write::{self, Amendment};
 use super::{
     Booking, EndReason, Granted, Heir, Held, Holder, Lease, LeaseError, Past, PoolKind, Seat, Spans, Telling,
@@ -26,6 +27,7 @@ pub struct Pool {
     kind: PoolKind,
     epoch: i64,
     book: Mutex<Book>,
+    journal: Journal,
     /// Changes whenever a resource stands still again.
     still: watch::Sender<()>,
 }
@@ -90,7 +92,7 @@ impl Pool {
         now: OffsetDateTime,
     ) -> Self {
         let book = Mutex::new(Book::new(epoch, kind.patience, held, booked, now));
-        Self { kind, epoch, book, still: watch::Sender::default() }
+        Self { kind, epoch, book, journal: Journal::default(), still: watch::Sender::default() }
     }
 
     /// What the fleet says about it.
@@ -101,6 +103,10 @@ impl Pool {
     /// How often its owner changed: what is told to a resource under an older one does not hold.
     pub fn epoch(&self) -> i64 {
         self.epoch
+    }
+
+    pub(super) fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     pub(super) fn book_mut(&self) -> MutexGuard<'_, Book> {

@@ -2,6 +2,8 @@
 
 mod usage;
 
+use std::collections::BTreeMap;
+
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 use time::OffsetDateTime;
@@ -9,7 +11,7 @@ use time::OffsetDateTime;
 use super::{Booking, EndReason, Holder, Lease, Past};
 use crate::clock::{from_millis, to_millis};
 use crate::hub::error::{Error, Result};
-use crate::hub::store::Act;
+use crate::hub::store::{Act, in_sizes, rows_of_placeholders};
 use crate::id::{BookingId, LeaseId, OwnerId};
 
 pub(super) use self::usage::usage;
@@ -101,27 +103,35 @@ fn lease(row: &AnyRow) -> Result<Lease> {
     })
 }
 
-/// Adds a lease that somebody asked for at a time.
-pub(super) async fn insert(act: &mut Act, pool: &str, lease: &Lease, asked_at: OffsetDateTime) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO leases (id, pool, resource, holder_kind, holder, holder_name, address, epoch, granted_at, \
-         expires_at, bound, label, asked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-    )
-    .bind(lease.id.to_string())
-    .bind(pool)
-    .bind(&lease.resource)
-    .bind(&lease.holder.kind)
-    .bind(&lease.holder.id)
-    .bind(&lease.holder.name)
-    .bind(lease.address.map(|address| address.to_string()))
-    .bind(lease.epoch)
-    .bind(to_millis(lease.granted_at))
-    .bind(lease.expires_at.map(to_millis))
-    .bind(i64::from(lease.bound))
-    .bind(&lease.label)
-    .bind(to_millis(asked_at))
-    .execute(act.connection())
-    .await?;
+/// Begins leases, each with the time at which somebody asked for it.
+pub(super) async fn insert(act: &mut Act, pool: &str, leases: &[&(Lease, OffsetDateTime)]) -> Result<()> {
+    const COLUMNS: usize = 13;
+    for rows in in_sizes(leases) {
+        let sql = format!(
+            "INSERT INTO leases (id, pool, resource, holder_kind, holder, holder_name, address, epoch, granted_at, \
+             expires_at, bound, label, asked_at) VALUES {}",
+            rows_of_placeholders(rows.len(), COLUMNS)
+        );
+        // The text is put together from constants and numbers; every value is bound.
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        for (lease, asked_at) in rows {
+            query = query
+                .bind(lease.id.to_string())
+                .bind(pool)
+                .bind(&lease.resource)
+                .bind(&lease.holder.kind)
+                .bind(&lease.holder.id)
+                .bind(&lease.holder.name)
+                .bind(lease.address.map(|address| address.to_string()))
+                .bind(lease.epoch)
+                .bind(to_millis(lease.granted_at))
+                .bind(lease.expires_at.map(to_millis))
+                .bind(i64::from(lease.bound))
+                .bind(&lease.label)
+                .bind(to_millis(*asked_at));
+        }
+        query.execute(act.connection()).await?;
+    }
     Ok(())
 }
 
@@ -143,13 +153,27 @@ pub(super) async fn amend(act: &mut Act, lease: &Lease) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn end(act: &mut Act, id: LeaseId, reason: EndReason, now: OffsetDateTime) -> Result<()> {
-    sqlx::query("UPDATE leases SET ended_at = $2, end_reason = $3 WHERE id = $1 AND ended_at IS NULL")
-        .bind(id.to_string())
-        .bind(to_millis(now))
-        .bind(reason.word())
-        .execute(act.connection())
-        .await?;
+/// Ends leases.
+pub(super) async fn end(act: &mut Act, ends: &[(LeaseId, EndReason)], now: OffsetDateTime) -> Result<()> {
+    let mut by_reason: BTreeMap<&str, Vec<LeaseId>> = BTreeMap::new();
+    for (id, reason) in ends {
+        by_reason.entry(reason.word()).or_default().push(*id);
+    }
+    for (reason, ids) in by_reason {
+        for ids in in_sizes(&ids) {
+            let ids_named: Vec<String> = (3..ids.len() + 3).map(|at| format!("${at}")).collect();
+            let sql = format!(
+                "UPDATE leases SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL AND id IN ({})",
+                ids_named.join(", ")
+            );
+            // As above.
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(to_millis(now)).bind(reason);
+            for id in ids {
+                query = query.bind(id.to_string());
+            }
+            query.execute(act.connection()).await?;
+        }
+    }
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! Makes decisions durable: each step in an act of its own, by a task of its own, so that whoever asked may go away at
-//! any moment. What the database says afterwards is what holds.
+//! Makes decisions durable: each step by a task of its own, so that whoever asked may go away at any moment. What the
+//! database says afterwards is what holds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use serde_json::json;
 
 use super::book::{Change, Stands, Step, Taken};
 use super::booking::exact;
+use super::journal::{self, Entry, again, owned};
 use super::{EndReason, Granted, Heir, Lease, LeaseError, Pool, store};
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::event::Event;
 use crate::hub::op::Op;
-use crate::hub::store::Act;
 use crate::id::LeaseId;
 
 /// The pause before the database is asked again what became of an act that it did not confirm.
@@ -108,8 +108,9 @@ async fn mend(hub: &Arc<Hub>, pool: &Pool, changes: &[Change]) -> Vec<Step> {
                 } else if let Some(begun) = &change.begins
                     && let Some(lease) = lease.take_if(|lease| lease.id == begun.id)
                 {
-                    let op = hub.op("lease.not_taken");
-                    finish(&op, hub, pool, &mut act, &lease, EndReason::NotTaken).await?;
+                    store::end(&mut act, &[(lease.id, EndReason::NotTaken)], hub.clock.now()).await?;
+                    let event = ended(pool, &lease, EndReason::NotTaken);
+                    hub.record(&mut act, &hub.op("lease.not_taken"), event).await?;
                 }
                 stand.push(Stands { resource: &change.resource, lease, seat: None, fulfils });
             }
@@ -134,24 +135,14 @@ fn names(changes: &[Change]) -> String {
     names.join(", ")
 }
 
-/// What one of two is told who wait for the same act.
-fn again(error: &Error) -> Error {
-    match error {
-        Error::Unavailable { what, .. } => Error::Unavailable { what, source: "see the log".into() },
-        other => Error::internal(other.to_string()),
-    }
-}
-
-async fn write(op: &Op, hub: &Hub, pool: &Pool, step: &Step) -> Result<()> {
-    let mut act = owned(hub, pool).await?;
+async fn write(op: &Op, hub: &Arc<Hub>, pool: &Arc<Pool>, step: &Step) -> Result<()> {
+    let mut entry = Entry::default();
     for (held, reason) in step.changes.iter().filter_map(|change| change.ends.as_ref()) {
-        finish(op, hub, pool, &mut act, &held.lease, *reason).await?;
+        entry.ends.push((held.lease.id, *reason));
+        entry.events.push((op.clone(), ended(pool, &held.lease, *reason)));
     }
     let begun: Vec<&Lease> = step.changes.iter().filter_map(|change| change.begins.as_ref()).collect();
     for lease in &begun {
-        // What was booked was not waited for.
-        let asked_at = step.asker.as_ref().map_or(lease.granted_at, |asker| asker.asked_at);
-        store::insert(&mut act, pool.kind().name, lease, asked_at).await?;
         let until = lease.expires_at.map(crate::clock::to_millis);
         let mut detail = json!({ "lease": lease.id, "epoch": lease.epoch, "until": until });
         if begun.len() > 1 {
@@ -160,45 +151,22 @@ async fn write(op: &Op, hub: &Hub, pool: &Pool, step: &Step) -> Result<()> {
         }
         let fulfils = step.changes.iter().find(|change| change.resource.as_ref() == lease.resource);
         if let Some(booking) = fulfils.and_then(|change| change.fulfils) {
-            // Nothing begins twice, whatever this hub believes.
-            if !store::end_booking(&mut act, booking, "begun", hub.clock.now()).await? {
-                return Err(Error::Conflict(format!("the booking of {} has ended already", lease.resource)));
-            }
+            entry.fulfils.push((booking, lease.resource.clone()));
             detail["booking"] = json!(booking);
             detail["holder"] = json!(lease.holder.name);
         }
         let op = step.asker.as_ref().map_or(op, |asker| &asker.op);
-        hub.record(&mut act, op, event(pool, "lease.granted", lease, detail)).await?;
+        // What was booked was not waited for.
+        let asked_at = step.asker.as_ref().map_or(lease.granted_at, |asker| asker.asked_at);
+        entry.begins.push(((*lease).clone(), asked_at));
+        entry.events.push((op.clone(), event(pool, "lease.granted", lease, detail)));
     }
-    act.commit().await
+    journal::write(hub, pool, entry).await
 }
 
-/// Writes the end of a lease.
-async fn finish(
-    op: &Op,
-    hub: &Hub,
-    pool: &Pool,
-    act: &mut Act,
-    lease: &Lease,
-    reason: EndReason,
-) -> Result<()> {
-    store::end(act, lease.id, reason, hub.clock.now()).await?;
+fn ended(pool: &Pool, lease: &Lease, reason: EndReason) -> Event {
     let detail = json!({ "lease": lease.id, "holder": lease.holder.name, "reason": reason.word() });
-    hub.record(act, op, event(pool, "lease.ended", lease, detail)).await?;
-    Ok(())
-}
-
-/// An act in a pool that is still this hub's.
-pub(super) async fn owned(hub: &Hub, pool: &Pool) -> Result<Act> {
-    let mut act = hub.store.begin().await?;
-    if store::is_epoch(&mut act, pool.kind().name, pool.epoch()).await? {
-        Ok(act)
-    } else {
-        Err(Error::Unavailable {
-            what: "giving things out (another hub does it now)",
-            source: format!("pool {} is past epoch {}", pool.kind().name, pool.epoch()).into(),
-        })
-    }
+    event(pool, "lease.ended", lease, detail)
 }
 
 fn event(pool: &Pool, action: &'static str, lease: &Lease, detail: serde_json::Value) -> Event {

@@ -10,6 +10,7 @@ mod act;
 mod connect;
 mod error;
 mod migrate;
+mod rows;
 mod url;
 mod writer;
 
@@ -24,6 +25,7 @@ pub(super) use self::connect::connect_writer;
 pub use self::error::{StoreError, is_unique_violation};
 pub use self::migrate::{Applied, Migration, MigrationSet, applied};
 pub(super) use self::migrate::{applied_on, take_steps};
+pub(super) use self::rows::{in_sizes, rows_of_placeholders};
 pub use self::url::{DatabaseUrl, Engine, PostgresUrl};
 use self::writer::Writer;
 use super::error::Result;
