@@ -12,8 +12,7 @@ use nave_link::token::JoinToken;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-/// Ticks of a second in `/proc/PID/stat`, the same on every machine that Nave is built for.
-const TICKS: u64 = 100;
+use crate::process;
 
 /// The repository.
 pub fn root() -> PathBuf {
@@ -37,8 +36,13 @@ pub struct Hub {
 impl Hub {
     /// Starts a hub on a fresh folder, and waits until it answers.
     pub async fn start(extra: &[&str]) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("nave-bench-").tempdir()?;
-        let config = "[limits]\nconnections = 50000\nconnections_per_address = 50000\n";
+        Self::start_in(&std::env::temp_dir(), "", extra).await
+    }
+
+    /// As [`Hub::start`], with a folder in this one and more in its configuration.
+    pub async fn start_in(parent: &Path, more: &str, extra: &[&str]) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("nave-bench-").tempdir_in(parent)?;
+        let config = format!("[limits]\nconnections = 50000\nconnections_per_address = 50000\n{more}");
         std::fs::write(folder.path().join("hub.toml"), config)?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -80,23 +84,18 @@ impl Hub {
         Ok(())
     }
 
-    /// Its memory, in kB: what Linux calls resident.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        self.child.as_ref().and_then(Child::id).context("it does not run")
+    }
+
+    /// Its memory, in kB.
     pub fn memory(&self) -> anyhow::Result<u64> {
-        let pid = self.child.as_ref().and_then(Child::id).context("it does not run")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
-        line.split_whitespace().nth(1).context("VmRSS")?.parse().context("VmRSS")
+        process::memory(self.pid()?)
     }
 
     /// How much of the processors' time it has used.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
-        let pid = self.child.as_ref().and_then(Child::id).context("it does not run")?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // Its own name, in brackets, may hold anything: fields are counted from behind it (proc(5)).
-        let rest = stat.rsplit_once(')').context("stat")?.1;
-        let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
-        let ticks: u64 = ticks.collect::<Result<Vec<_>, _>>()?.iter().sum();
-        Ok(Duration::from_millis(ticks * 1000 / TICKS))
+        process::cpu(self.pid()?)
     }
 
     /// Waits until so many nodes are connected.

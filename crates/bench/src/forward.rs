@@ -12,12 +12,12 @@ use tokio::process::{Child, Command};
 use crate::farm::{self, Hub};
 use crate::stats::{Row, Table, spread};
 
-const BYTES: usize = 256 << 20;
-const PINGS: usize = 2000;
+pub const BYTES: usize = 256 << 20;
+pub const PINGS: usize = 2000;
 const RUNS: usize = 5;
 
 /// Answers each byte at once on one port, and swallows all of them on the other until their end, which it answers.
-async fn services() -> anyhow::Result<(SocketAddr, SocketAddr)> {
+pub async fn services() -> anyhow::Result<(SocketAddr, SocketAddr)> {
     let (echo, sink) = (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);
     let addresses = (echo.local_addr()?, sink.local_addr()?);
     tokio::spawn(async move {
@@ -47,7 +47,7 @@ async fn services() -> anyhow::Result<(SocketAddr, SocketAddr)> {
 }
 
 /// MiB a second.
-async fn throughput(address: SocketAddr) -> anyhow::Result<f64> {
+pub async fn throughput(address: SocketAddr) -> anyhow::Result<f64> {
     let mut io = TcpStream::connect(address).await?;
     let chunk = vec![7; 256 << 10];
     let begun = Instant::now();
@@ -59,7 +59,7 @@ async fn throughput(address: SocketAddr) -> anyhow::Result<f64> {
 }
 
 /// Microseconds for a byte there and back.
-async fn latency(address: SocketAddr) -> anyhow::Result<f64> {
+pub async fn latency(address: SocketAddr) -> anyhow::Result<f64> {
     let mut io = TcpStream::connect(address).await?;
     io.set_nodelay(true)?;
     let mut times = Vec::with_capacity(PINGS);

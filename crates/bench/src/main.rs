@@ -4,6 +4,7 @@
 #![expect(clippy::cast_precision_loss, reason = "figures are shown with one digit after the point")]
 
 mod api;
+mod boards;
 mod browser;
 mod client;
 mod console;
@@ -12,6 +13,7 @@ mod farm;
 mod forward;
 mod live;
 mod nodes;
+mod process;
 mod sign_in;
 mod start;
 mod stats;
@@ -24,8 +26,8 @@ use clap::builder::PossibleValuesParser;
 use crate::stats::Table;
 
 /// What there is to measure, in the order of the page.
-const THEMES: [&str; 10] =
-    ["start", "nodes", "storm", "forward", "api", "console", "visit", "browser", "live", "sign-in"];
+const THEMES: [&str; 11] =
+    ["start", "nodes", "storm", "forward", "api", "console", "visit", "browser", "live", "sign-in", "boards"];
 
 #[derive(Parser)]
 struct Cli {
@@ -67,6 +69,7 @@ async fn measure(theme: &str) -> anyhow::Result<Vec<Table>> {
         "visit" => visit::run().await,
         "browser" => browser::run().await,
         "live" => live::run().await,
+        "boards" => return boards::run().await,
         _ => sign_in::run().await,
     };
     Ok(vec![table?])

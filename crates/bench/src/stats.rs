@@ -50,6 +50,12 @@ pub fn slow(mut times: Vec<f64>) -> String {
     format!("p50 {:.1} ms, p99 {:.1} ms", at(&times, 50), at(&times, 99))
 }
 
+/// As [`slow`], in microseconds.
+pub fn micros(mut times: Vec<f64>) -> String {
+    times.sort_by(f64::total_cmp);
+    format!("p50 {:.1} µs, p99 {:.1} µs", at(&times, 50), at(&times, 99))
+}
+
 /// A number of bytes.
 pub fn size(bytes: u64) -> String {
     format!("{:.1} kB", bytes as f64 / 1e3)

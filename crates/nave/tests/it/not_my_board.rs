@@ -1,7 +1,7 @@
 //! not-my-board's own exporter, agent and command line, from the Python registry and without a changed line, at this
 //! hub: over real networks, with certificates as their `--cacert` takes them.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use nave_testkit::need;
 use nave_testkit::net::{Host, Net};
 use nave_testkit::not_my_board;
