@@ -19,6 +19,7 @@ use super::{Booking, EndReason, Granted, Held, Holder, Lease, LeaseError, Seat, 
 use crate::hub::op::Op;
 use crate::id::{BookingId, LeaseId};
 
+mod ask;
 mod bookings;
 mod pick;
 mod queue;
@@ -259,89 +260,6 @@ impl Book {
         self.forget_if_gone(id);
         let steps = if had_sets { self.advance_all(now) } else { Vec::new() };
         (failed, steps)
-    }
-
-    /// Somebody asks for one of several, for each want. `choose` picks one of those that are free, by its index.
-    pub(super) fn ask(
-        &mut self,
-        wants: &[Want],
-        asker: Asker,
-        now: OffsetDateTime,
-        mut choose: impl FnMut(&[&str]) -> usize,
-    ) -> Asked {
-        let there: Vec<Vec<u32>> = wants.iter().map(|want| self.there(&want.acceptable)).collect();
-        if !pick::fits(&there) {
-            return Asked::NoneThere;
-        }
-        // What it holds without a connection, and from where it asks now, is what it means.
-        let from = asker.op.source;
-        let meant = |held: &Held| held.is_left_behind() || from.is_some() && held.lease.address == from;
-        if let ([only], Some(seat)) = (there.as_slice(), asker.seat)
-            && let Some(own) = self.without_seat(only, &asker.holder, meant)
-        {
-            return self.take_up(own, seat, asker);
-        }
-        let kept = self.kept(now);
-        let free = |id: &u32| {
-            let resource = self.get(*id);
-            resource.is_free() && resource.is_open(now) && kept.allows(*id, asker.priority)
-        };
-        let free: Vec<Vec<u32>> =
-            there.iter().map(|want| want.iter().copied().filter(free).collect()).collect();
-        let until = asker.expires_in.map(|time| now + time);
-        let longest: Vec<Vec<u32>> = free.iter().map(|free| self.for_longest(free, until)).collect();
-        let mut choose = |ids: &[u32]| {
-            let names: Vec<&str> = ids.iter().map(|id| &*self.get(*id).name).collect();
-            choose(&names)
-        };
-        // Of several, one may need what is best for another.
-        let picked = pick::pick(&longest, &mut choose).or_else(|| pick::pick(&free, &mut choose));
-        if let Some(ids) = picked {
-            return Asked::Step(Box::new(self.begin(&ids, None, asker, now)));
-        }
-        // Nobody waits for oneself.
-        if let ([only], Some(seat)) = (there.as_slice(), asker.seat)
-            && let Some(own) = self.without_seat(only, &asker.holder, |_| true)
-        {
-            return self.take_up(own, seat, asker);
-        }
-        if !asker.waits {
-            return Asked::Taken;
-        }
-        let wants = there.into_iter().map(Arc::new).collect();
-        Asked::Waits(self.queue.push(Waiter { wants, asker, since: now }))
-    }
-
-    /// The numbers of those that are there, in order.
-    fn there(&self, names: &[String]) -> Vec<u32> {
-        let known = names.iter().filter_map(|name| self.numbers.get(name.as_str()).copied());
-        let mut there: Vec<u32> = known.filter(|id| self.get(*id).here).collect();
-        there.sort_unstable();
-        there.dedup();
-        there
-    }
-
-    /// A resource among these that this holder has, and has no connection for: it was left behind, or is held without
-    /// one.
-    fn without_seat(&self, among: &[u32], holder: &Holder, which: impl Fn(&Held) -> bool) -> Option<u32> {
-        let is_its = |id: &u32| {
-            let held = self.get(*id).held();
-            held.is_some_and(|held| held.seat.is_none() && held.lease.holder.is(holder) && which(held))
-        };
-        among.iter().copied().find(is_its)
-    }
-
-    fn take_up(&mut self, id: u32, seat: Seat, asker: Asker) -> Asked {
-        let resource = self.get_mut(id);
-        let Usage::Held(held) = &mut resource.usage else { unreachable!("it was found held") };
-        held.seat = Some(seat);
-        held.lease.holder = asker.holder.clone();
-        held.lease.address = asker.op.source;
-        if held.lease.bound {
-            held.lease.label = asker.labels.first().cloned().unwrap_or_default();
-        }
-        let lease = held.lease.clone();
-        Asked::Again(Box::new((lease, resource.tell(), asker)))
     }
 
     /// Gives resources that nobody has, or one that its holder gives up, for each want one.
