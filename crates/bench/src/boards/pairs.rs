@@ -71,7 +71,7 @@ impl Loaded {
         }
         let pairs = reserving.len() as f64;
         let rate = pairs / begun.elapsed().as_secs_f64();
-        let cost = (self.farm.cpu()? - used).as_secs_f64() * 1e6 / pairs;
+        let cost = self.farm.cpu()?.saturating_sub(used).as_secs_f64() * 1e6 / pairs;
         self.exporters.check().with_context(|| self.what.to_owned())?;
         self.seen.push(Round { reserving, returning, rate, cost });
         Ok(())

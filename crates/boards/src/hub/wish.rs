@@ -50,7 +50,7 @@ pub async fn reserve_set(
     take(op, hub, boards, request, false).await
 }
 
-/// As [`reserve`], for whoever looks at the place: it may still be made ready then, and is taken away again should that
+/// As [`reserve()`], for whoever looks at the place: it may still be made ready then, and is taken away again should that
 /// fail.
 pub(super) async fn reserve_and_look(
     op: &Op,

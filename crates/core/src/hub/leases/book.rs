@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::bookings::Entry;
 use self::queue::{Kept, Moment, Queue, Served};
-use super::{Booking, EndReason, Granted, Held, Holder, Lease, LeaseError, Seat, Telling, Told, Want};
+use super::{Booking, EndReason, Granted, Held, Holder, Lease, LeaseError, Seat, Telling, Told};
 use crate::hub::op::Op;
 use crate::id::{BookingId, LeaseId};
 

@@ -7,6 +7,7 @@ use time::macros::datetime;
 use self::world::World;
 use super::*;
 use crate::clock::Clock;
+use crate::hub::leases::Want;
 use crate::hub::op::{Actor, Client};
 use crate::id::RequestId;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::*;
 use super::{Answered, Event, NAMES, NOW, PATIENCE, asker, book, stands};
-use crate::hub::leases::WantedBooking;
+use crate::hub::leases::{Want, WantedBooking};
 
 /// A wish as it was made: the order in which it is served, and what would do.
 #[derive(Clone)]
