@@ -213,7 +213,7 @@ async fn python_programs_on_netns_hosts_use_this_hub() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_older_version_uses_a_hub_that_is_started_by_its_first_client_on_netns_hosts() -> anyhow::Result<()>
 {
-    if !need("netns") || !need("older not-my-board") || !need("curl") || !need("systemd") {
+    if !need("netns") || !need("not-my-board-0.12") || !need("curl") || !need("systemd") {
         return Ok(());
     }
     let farm = farm(Programs::Older).await?;

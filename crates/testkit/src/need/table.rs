@@ -105,7 +105,7 @@ pub const NEEDS: &[Need] = &[
         check: || has_python("not_my_board"),
     },
     Need {
-        name: "older not-my-board",
+        name: "not-my-board-0.12",
         purpose: "the same programs as they were a version earlier",
         apt: &["python3", "python3-venv"],
         npm: &[],

@@ -36,7 +36,8 @@ fn pages(hub: &TestHub, person: &TestPerson) -> Vec<String> {
         hub.running().routes.iter().filter(|row| row.method == http::Method::GET && is_page(row.access));
     let shown =
         rows.map(|row| row.path.as_str()).filter(|path| !own.contains(path) && !path.starts_with("/nave/"));
-    let shown = shown.filter(|path| !["/healthz", "/readyz", "/oidc/callback/{provider}"].contains(path));
+    let programs = ["/healthz", "/readyz", "/oidc/.well-known/openid-configuration", "/oidc/jwks"];
+    let shown = shown.filter(|path| !programs.contains(path) && *path != "/oidc/callback/{provider}");
     let filled = shown
         .map(|path| path.replace("{node}", "lab").replace("{person}", &person.id).replace("{token}", "x"));
     filled

@@ -38,8 +38,8 @@ enum Outcome {
 pub(super) async fn round(hub: Arc<Hub>) -> Result<String> {
     let Some(server) = &hub.mail else { return Ok("mail is not configured".to_owned()) };
     let (mut sent, mut put_off, mut failed) = (0, 0, 0);
-    while let Some(mail) = claim(&hub, server).await? {
-        let outcome = match attempt(&hub, server, mail).await? {
+    while let Some((mail, now)) = claim(&hub, server).await? {
+        let outcome = match attempt(&hub, server, mail, now).await? {
             Outcome::Sent => &mut sent,
             Outcome::Failed => &mut failed,
             Outcome::PutOff { server_away: false } => &mut put_off,
@@ -53,8 +53,8 @@ pub(super) async fn round(hub: Arc<Hub>) -> Result<String> {
     Ok(format!("{sent} sent, {put_off} put off, {failed} failed"))
 }
 
-/// The next mail whose turn it is. Nobody else gets it while this attempt lasts.
-async fn claim(hub: &Hub, server: &MailServer) -> Result<Option<DueMail>> {
+/// The next mail whose turn it is, and when that is. Nobody else gets it while this attempt lasts.
+async fn claim(hub: &Hub, server: &MailServer) -> Result<Option<(DueMail, OffsetDateTime)>> {
     let now = hub.clock.now();
     let mut reader = hub.store.read().await?;
     if !store::is_any_due(&mut reader, now).await? {
@@ -65,13 +65,12 @@ async fn claim(hub: &Hub, server: &MailServer) -> Result<Option<DueMail>> {
     let Some(mail) = store::due(&mut act, now).await? else { return Ok(None) };
     store::begin_attempt(&mut act, mail.id, now + server.patience() + MARGIN).await?;
     act.commit().await?;
-    Ok(Some(mail))
+    Ok(Some((mail, now)))
 }
 
-async fn attempt(hub: &Hub, server: &MailServer, mail: DueMail) -> Result<Outcome> {
+async fn attempt(hub: &Hub, server: &MailServer, mail: DueMail, now: OffsetDateTime) -> Result<Outcome> {
     let (id, attempts) = (mail.id, mail.attempts + 1);
     let give_up_at = mail.give_up_at;
-    let now = hub.clock.now();
     if now >= give_up_at {
         let tried = mail.last_error.as_deref().unwrap_or("the hub could not try");
         return fail(hub, &mail, &format!("given up after {} attempts: {tried}", mail.attempts)).await;
