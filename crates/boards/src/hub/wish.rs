@@ -35,7 +35,17 @@ pub async fn reserve(
     request: ReserveRequest,
 ) -> Result<Reservation> {
     access::require(op, RESERVE)?;
-    let reserved = take(op, hub, boards, set_of(request), false).await?;
+    take_one(op, hub, boards, request, false).await
+}
+
+async fn take_one(
+    op: &Op,
+    hub: &Arc<Hub>,
+    boards: &Boards,
+    request: ReserveRequest,
+    goes_on: bool,
+) -> Result<Reservation> {
+    let reserved = take(op, hub, boards, set_of(request), goes_on).await?;
     reserved.into_iter().next().ok_or_else(|| Error::internal("a wish was lost"))
 }
 
@@ -59,8 +69,7 @@ pub(super) async fn reserve_and_look(
     request: ReserveRequest,
 ) -> Result<Reservation> {
     access::require(op, RESERVE)?;
-    let reserved = take(op, hub, boards, set_of(request), true).await?;
-    reserved.into_iter().next().ok_or_else(|| Error::internal("a wish was lost"))
+    take_one(op, hub, boards, request, true).await
 }
 
 /// As [`reserve_set`], for whoever looks at the places.
