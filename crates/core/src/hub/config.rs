@@ -63,6 +63,9 @@ pub struct HubConfig {
     /// The board fleet's settings, which it reads itself with [`fleet_table`].
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub boards: toml::Table,
+    /// The agent fleet's settings, likewise.
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub agents: toml::Table,
 }
 
 /// Reads a fleet's table of the configuration, with the same words about mistakes.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use nave_agents::hub::Agents;
+use nave_agents::hub::config::AgentsConfig;
 use nave_boards::hub::Boards;
 use nave_boards::hub::config::BoardsConfig;
 use nave_core::clock::Clock;
@@ -61,7 +63,8 @@ pub fn fleets(config: &HubConfig) -> anyhow::Result<Fleets> {
     let bad = |error: ConfigError| BadConfiguration(error.to_string());
     let boards = BoardsConfig::read(&config.boards).map_err(bad)?;
     let boards = Arc::new(Boards::new(boards).map_err(bad)?);
-    Ok((vec![Arc::<Boards>::clone(&boards)], vec![boards]))
+    let agents = Arc::new(Agents::new(AgentsConfig::read(&config.agents).map_err(bad)?));
+    Ok((vec![Arc::<Boards>::clone(&boards), agents], vec![boards]))
 }
 
 /// The configuration file, if there is one.

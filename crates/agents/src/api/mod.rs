@@ -1,0 +1,1 @@
+//! What hub, hosts and command line agree on.

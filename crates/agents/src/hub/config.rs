@@ -1,0 +1,83 @@
+//! `[agents]` in the hub's configuration file.
+
+use nave_core::hub::config::{ConfigError, fleet_table};
+use serde::{Deserialize, Serialize};
+
+/// `[agents]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentsConfig {
+    /// NAISYS's runners.
+    pub naisys: NaisysConfig,
+}
+
+/// `[agents.naisys]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NaisysConfig {
+    /// Whether NAISYS's runners may come; a key is their gate.
+    pub enabled: bool,
+    /// From where the shared access key lets a runner in. A node's own key is good from everywhere.
+    pub shared_key: SharedKey,
+    /// Whether a key of a node with this fleet's managing role may be used by a supervisor, which sees every mail and log.
+    pub supervisor: bool,
+    /// The longest message that a runner may send, in bytes (4 MiB).
+    pub longest_message: usize,
+}
+
+/// From where the shared access key lets a runner in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SharedKey {
+    /// From everywhere; a name belongs to the address that used it first, until an operator releases it.
+    #[default]
+    Bound,
+    /// From the hub's own machine.
+    Loopback,
+    /// From nowhere.
+    Off,
+}
+
+impl Default for NaisysConfig {
+    fn default() -> Self {
+        Self { enabled: true, shared_key: SharedKey::Bound, supervisor: false, longest_message: 4 << 20 }
+    }
+}
+
+impl AgentsConfig {
+    /// Reads the table.
+    ///
+    /// # Errors
+    ///
+    /// When a key is not known, or a value makes no sense.
+    pub fn read(table: &toml::Table) -> Result<Self, ConfigError> {
+        let config: Self = fleet_table("agents", table)?;
+        // A hub that announces less than the original would strand runners that send what was always taken.
+        if !(1_000_000..=64 << 20).contains(&config.naisys.longest_message) {
+            return Err(ConfigError::new(
+                "agents.naisys.longest_message must be from 1000000 to 67108864 bytes: runners send up to a million",
+            ));
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<AgentsConfig, ConfigError> {
+        AgentsConfig::read(&text.parse().unwrap())
+    }
+
+    #[test]
+    fn everything_that_can_be_set_and_mistakes() {
+        let config = read("[naisys]\nenabled = false\nshared_key = \"loopback\"\nsupervisor = true\nlongest_message = 1000000").unwrap();
+        assert_eq!((config.naisys.enabled, config.naisys.shared_key), (false, SharedKey::Loopback));
+        assert_eq!(read(&toml::to_string(&config).unwrap()).unwrap(), config);
+        assert!(read("").unwrap().naisys.enabled);
+        let error = |text: &str| read(text).unwrap_err().to_string();
+        assert!(error("[naisys]\nenable = true").ends_with("did you mean \"enabled\"?"));
+        assert!(error("[naisys]\nlongest_message = 10").contains("1000000"));
+    }
+}

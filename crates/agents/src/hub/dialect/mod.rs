@@ -1,0 +1,3 @@
+//! Foreign protocols, translated into the fleet's words.
+
+pub mod naisys;

@@ -1,0 +1,1 @@
+//! The agent fleet from outside: at a running hub, with the programs that people have.
