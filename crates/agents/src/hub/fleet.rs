@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -19,7 +20,7 @@ use nave_core::hub::store::MigrationSet;
 use nave_core::id::NodeId;
 use nave_link::address::Target;
 
-use super::{Agents, MANAGE, NAME, READ, RUN};
+use super::{Agents, MANAGE, NAME, READ, RUN, budgets, directory, dispatch, mail, runs, settings};
 
 impl Fleet for Agents {
     fn name(&self) -> &'static str {
@@ -27,11 +28,21 @@ impl Fleet for Agents {
     }
 
     fn migrations(&self) -> MigrationSet {
-        MigrationSet { name: NAME, tables: &[], migrations: &[] }
+        mail::MIGRATIONS
     }
 
-    fn begin(&self, _: Arc<Hub>) -> BoxFuture<'static, Result<()>> {
-        std::future::ready(Ok(())).boxed()
+    fn begin(&self, hub: Arc<Hub>) -> BoxFuture<'static, Result<()>> {
+        let agents = self.clone();
+        async move {
+            let op = hub.op("agents.begin");
+            *agents.directory().write() = directory::store::all(&mut hub.store.read().await?).await?;
+            settings::begin(&op, &hub).await?;
+            mail::begin(&op, &hub, &agents).await?;
+            runs::begin(&op, &hub, &agents).await?;
+            budgets::review(&op, &hub, &agents).await?;
+            Ok(())
+        }
+        .boxed()
     }
 
     fn pools(&self) -> Vec<PoolKind> {
@@ -47,7 +58,23 @@ impl Fleet for Agents {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        Vec::new()
+        let (wakes, reviews) = (self.clone(), self.clone());
+        vec![
+            Job::new("agents.wake", Duration::from_secs(10), Some(dispatch::WAKE), move |hub| {
+                let agents = wakes.clone();
+                async move {
+                    let count = dispatch::wake(&hub.op("agents.wake"), &hub, &agents).await?;
+                    Ok(format!("{count} agents were woken"))
+                }
+            }),
+            Job::new("agents.budgets", Duration::from_secs(10), None, move |hub| {
+                let agents = reviews.clone();
+                async move {
+                    let count = budgets::review(&hub.op("agents.budgets"), &hub, &agents).await?;
+                    Ok(format!("{count} budgets changed"))
+                }
+            }),
+        ]
     }
 
     fn measures(&self, _: &Hub) -> Vec<Measure> {

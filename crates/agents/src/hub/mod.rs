@@ -1,15 +1,37 @@
 //! The hub's half: which agents there are, on which hosts they run, what they say, write and cost.
 
+pub mod budgets;
 pub mod config;
+mod counters;
 mod dialect;
+mod directory;
+mod dispatch;
 mod fleet;
+pub mod hosts;
+mod live;
+mod mail;
+pub mod roster;
+pub mod runs;
+pub mod settings;
+#[cfg(test)]
+mod tests;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use nave_core::api::NodeRole;
 use nave_core::hub::access::{Action, NodeRoles, Roles};
+use nave_core::hub::context::Hub;
+use nave_core::hub::store::{Store, Together};
 
+use self::budgets::Budgets;
 use self::config::AgentsConfig;
+use self::counters::Counters;
+use self::directory::Directory;
+use self::dispatch::Wakes;
+use self::live::Live;
+use self::mail::Posted;
+use self::runs::LogBatch;
 
 /// Seeing the agents, their hosts, and how both are.
 pub const READ: Action = Action::new("agent.read", Roles::ANY).and_nodes(NodeRoles::of(&[NodeRole::Host]));
@@ -28,15 +50,62 @@ pub struct Agents(Arc<Shared>);
 
 struct Shared {
     config: AgentsConfig,
+    directory: Directory,
+    live: Live,
+    budgets: Budgets,
+    wakes: Wakes,
+    counters: Counters,
+    posts: Together<Arc<Posted>>,
+    logs: Together<Arc<LogBatch>>,
 }
 
 impl Agents {
     /// A fleet without hosts.
     pub fn new(config: AgentsConfig) -> Self {
-        Self(Arc::new(Shared { config }))
+        Self(Arc::new(Shared {
+            config,
+            directory: Directory::default(),
+            live: Live::default(),
+            budgets: Budgets::default(),
+            wakes: Wakes::default(),
+            counters: Counters::default(),
+            posts: Together::default(),
+            logs: Together::default(),
+        }))
     }
 
     fn config(&self) -> &AgentsConfig {
         &self.0.config
     }
+
+    fn directory(&self) -> &Directory {
+        &self.0.directory
+    }
+
+    fn live(&self) -> &Live {
+        &self.0.live
+    }
+
+    fn budgets(&self) -> &Budgets {
+        &self.0.budgets
+    }
+
+    fn wakes(&self) -> &Wakes {
+        &self.0.wakes
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// Where logs lie.
+    #[expect(clippy::unused_self, reason = "it is asked of the fleet")]
+    fn bulk<'a>(&self, hub: &'a Hub) -> &'a Store {
+        &hub.store
+    }
+}
+
+/// A text as it can be kept: PostgreSQL cannot store NUL, which terminals may print.
+fn kept(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }

@@ -11,6 +11,7 @@ mod connect;
 mod error;
 mod migrate;
 mod rows;
+mod together;
 mod url;
 mod writer;
 
@@ -25,7 +26,8 @@ pub(super) use self::connect::connect_writer;
 pub use self::error::{StoreError, is_unique_violation};
 pub use self::migrate::{Applied, Migration, MigrationSet, applied};
 pub(super) use self::migrate::{applied_on, take_steps};
-pub(super) use self::rows::{in_sizes, rows_of_placeholders};
+pub use self::rows::{in_sizes, rows_of_placeholders};
+pub use self::together::{Together, WriteGroup};
 pub use self::url::{DatabaseUrl, Engine, PostgresUrl};
 use self::writer::Writer;
 use super::error::Result;

@@ -4,7 +4,7 @@
 const MOST: usize = 32;
 
 /// Splits rows into parts that statements are made for, in their order.
-pub(in crate::hub) fn in_sizes<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+pub fn in_sizes<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     let mut left = rows;
     std::iter::from_fn(move || {
         let size = (1..=MOST.min(left.len())).rev().find(|size| size.is_power_of_two())?;
@@ -15,7 +15,7 @@ pub(in crate::hub) fn in_sizes<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
 }
 
 /// `($1, $2), ($3, $4)`, for so many rows of so many columns.
-pub(in crate::hub) fn rows_of_placeholders(rows: usize, columns: usize) -> String {
+pub fn rows_of_placeholders(rows: usize, columns: usize) -> String {
     let row = |row: usize| {
         let row: Vec<String> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
         format!("({})", row.join(", "))

@@ -1,0 +1,314 @@
+//! Starting, stopping and peeking at agents, wherever they run or may run; and waking those who have something to read.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use nave_core::hub::access;
+use nave_core::hub::bus::Notice;
+use nave_core::hub::context::Hub;
+use nave_core::hub::error::{Error, Result};
+use nave_core::hub::op::{Actor, Op};
+use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
+
+use super::directory::Rows;
+use super::live::{Answer, Order};
+use super::mail::{self, Post};
+use super::{Agents, MANAGE, RUN, hosts, roster};
+use crate::api::MailKind;
+
+/// Notices on this topic have agents woken that have something to read.
+pub(super) const WAKE: &str = "agents.wake";
+/// How long nothing is tried after an agent did not start; doubled each time.
+const FIRST_PAUSE: Duration = Duration::seconds(10);
+const LONGEST_PAUSE: Duration = Duration::minutes(15);
+
+/// Asks for an agent to be started.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Start {
+    pub(super) agent: i64,
+    /// On whose behalf; none for a wake-up.
+    pub(super) requester: Option<i64>,
+    pub(super) task: Option<String>,
+    /// The host that asks.
+    pub(super) from_host: Option<i64>,
+}
+
+/// Starts an agent on the host that has the least to do.
+///
+/// # Errors
+///
+/// When it cannot be asked of any host; what a host says to it is an answer.
+pub(super) async fn start(op: &Op, hub: &Arc<Hub>, agents: &Agents, start: Start) -> Result<Answer> {
+    access::require(op, RUN)?;
+    match start.requester {
+        Some(requester) => hosts::require_for(op, agents, requester)?,
+        None => access::require(op, MANAGE)?,
+    }
+    let (name, host) = {
+        let rows = agents.directory().read();
+        let row = rows.agent(start.agent).filter(|row| row.may_run());
+        let row = row.ok_or_else(|| Error::Conflict(format!("Agent {} is disabled", start.agent)))?;
+        if agents.live().is_active(start.agent) {
+            return Err(Error::Conflict(format!("Agent '{}' is already running", row.name())));
+        }
+        (row.name().to_owned(), choose(agents, &rows, start.agent)?)
+    };
+    let link = agents.live().link(host).filter(|_| agents.live().begin_start(start.agent, host));
+    let link = link.ok_or_else(|| Error::Conflict(format!("Agent '{name}' is about to run already")))?;
+    let begun = Begun { agents: agents.clone(), agent: start.agent, host, runs: false };
+    let order = Order::Start { agent: start.agent, task: start.task.clone(), requester: start.requester };
+    let asked = link.order(order, start.from_host);
+    // Whoever asked may go away; what was begun is carried to its end.
+    let (op, hub2, agents) = (op.clone(), Arc::clone(hub), agents.clone());
+    let carried = hub.tasks.spawn(async move { carry(&op, &hub2, &agents, begun, asked, start).await });
+    carried.await.map_err(Error::internal)?
+}
+
+/// A start that was begun; when it is dropped, the agent is about to run no more.
+struct Begun {
+    agents: Agents,
+    agent: i64,
+    host: i64,
+    runs: bool,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.agents.live().end_start(self.agent, self.host, self.runs);
+    }
+}
+
+async fn carry(
+    op: &Op,
+    hub: &Arc<Hub>,
+    agents: &Agents,
+    mut begun: Begun,
+    asked: impl Future<Output = Result<Answer, super::live::Lost>>,
+    start: Start,
+) -> Result<Answer> {
+    let host = begun.host;
+    let answer = asked.await.map_err(|_| Error::Conflict(format!("Failed to send to host {host}")))?;
+    begun.runs = answer.success;
+    drop(begun);
+    if !answer.success {
+        return Ok(answer);
+    }
+    record(op, hub, agents, "agent.started", start.agent, json!({ "host": answer.host })).await?;
+    if let (Some(from), Some(task)) = (start.requester, start.task.filter(|task| !task.is_empty())) {
+        let (subject, to) = ("Agent Start".to_owned(), vec![start.agent]);
+        let post = Post { from, to, kind: MailKind::Mail, subject, body: task, ..Post::default() };
+        mail::send(&hub.op("agents.start"), hub, agents, post).await?;
+    }
+    Ok(answer)
+}
+
+/// An act of steering is told, whoever steers; what the hub does by itself shows in the agent's runs.
+async fn record(
+    op: &Op,
+    hub: &Hub,
+    agents: &Agents,
+    action: &'static str,
+    agent: i64,
+    detail: Value,
+) -> Result<()> {
+    if matches!(op.actor, Actor::Hub(_)) {
+        return Ok(());
+    }
+    let Some(row) = agents.directory().read().agent(agent).cloned() else { return Ok(()) };
+    let mut act = hub.store.begin().await?;
+    hub.record(&mut act, op, roster::event(action, &row, detail)).await?;
+    act.commit().await
+}
+
+/// The host with the least to do among those that are there and may run the agent.
+fn choose(agents: &Agents, rows: &Rows, agent: i64) -> Result<i64> {
+    let loads = agents.live().loads();
+    let assigned: Vec<i64> = rows.hosts_of(agent).collect();
+    let may = |(host, _): &(&i64, &usize)| {
+        if assigned.is_empty() { rows.may_start_on(agent, **host) } else { assigned.contains(host) }
+    };
+    let there: Vec<(i64, usize)> = loads.iter().filter(may).map(|(host, load)| (*host, *load)).collect();
+    if there.is_empty() {
+        return Err(Error::Conflict(format!("No eligible hosts are online for user {agent}")));
+    }
+    let has_room = |(host, load): &&(i64, usize)| {
+        let capacity = rows.host(*host).and_then(|row| row.capacity);
+        capacity.is_none_or(|capacity| i64::try_from(*load).is_ok_and(|load| load < capacity))
+    };
+    let free = there.iter().filter(has_room).min_by_key(|(host, load)| (*load, *host));
+    free.map(|(host, _)| *host).ok_or_else(|| {
+        Error::Conflict(format!(
+            "No eligible host has room for user {agent}: all run as many agents as their capacity allows"
+        ))
+    })
+}
+
+/// Lets pass who may steer an agent: who may act for it, and hosts on which somebody runs for whom it works.
+fn require_to_steer(op: &Op, agents: &Agents, agent: i64) -> Result<()> {
+    let refused = match hosts::require_for(op, agents, agent) {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    let Actor::Node { id, .. } = &op.actor else { return Err(refused) };
+    let rows = agents.directory().read();
+    let own: Vec<i64> = rows.hosts().filter(|host| host.node == Some(*id)).map(|host| host.id).collect();
+    let mut above = rows.agent(agent).and_then(|row| row.lead);
+    for _ in 0..100 {
+        let Some(lead) = above else { break };
+        if own.iter().any(|host| agents.live().is_active_on(lead, *host)) {
+            return Ok(());
+        }
+        above = rows.agent(lead).and_then(|row| row.lead);
+    }
+    Err(refused)
+}
+
+/// Stops an agent wherever it runs; the first host's answer counts. That may take as long as the agent's last step.
+pub(super) async fn stop(
+    op: &Op,
+    hub: &Arc<Hub>,
+    agents: &Agents,
+    agent: i64,
+    reason: &str,
+    from_host: Option<i64>,
+) -> Result<Answer> {
+    require_to_steer(op, agents, agent)?;
+    let on = agents.live().hosts_of(agent);
+    if on.is_empty() {
+        return Err(Error::Conflict(format!("Agent {agent} is not running on any known host")));
+    }
+    record(op, hub, agents, "agent.stopped", agent, json!({ "reason": reason })).await?;
+    let order = Order::Stop { agent, reason: reason.to_owned() };
+    let links = on.into_iter().filter_map(|host| agents.live().link(host));
+    let mut asked: FuturesUnordered<_> = links.map(|link| link.order(order.clone(), from_host)).collect();
+    while let Some(answer) = asked.next().await {
+        if let Ok(answer) = answer {
+            return Ok(answer);
+        }
+    }
+    Err(Error::Conflict("No target hosts are connected".to_owned()))
+}
+
+/// Stops an agent that shall run no more, without waiting for it.
+pub(super) fn stop_in_background(op: &Op, hub: &Arc<Hub>, agents: &Agents, agent: i64, reason: &'static str) {
+    if !agents.live().is_active(agent) {
+        return;
+    }
+    let (op, held, agents) = (op.clone(), Arc::clone(hub), agents.clone());
+    hub.tasks.spawn(async move {
+        if let Err(error) = stop(&op, &held, &agents, agent, reason, None).await {
+            tracing::warn!(agent, %error, "an agent that shall run no more was not stopped");
+        }
+    });
+}
+
+/// What an agent has before it.
+pub(super) async fn peek(
+    op: &Op,
+    agents: &Agents,
+    agent: i64,
+    skip: Option<i64>,
+    take: Option<i64>,
+    from_host: Option<i64>,
+) -> Result<Answer> {
+    require_to_steer(op, agents, agent)?;
+    let on = agents.live().hosts_of(agent);
+    let Some(host) = on.first() else {
+        return Err(Error::Conflict(format!("Agent {agent} is not running on any known host")));
+    };
+    let gone = || Error::Conflict("No target hosts are connected".to_owned());
+    let link = agents.live().link(*host).ok_or_else(gone)?;
+    link.order(Order::Peek { agent, skip, take }, from_host).await.map_err(|_| gone())
+}
+
+/// Agents that did not start when they were woken.
+#[derive(Default)]
+pub(super) struct Wakes(Mutex<BTreeMap<i64, Wake>>);
+
+#[derive(Clone)]
+struct Wake {
+    failures: u32,
+    again_at: OffsetDateTime,
+    problem: String,
+}
+
+impl Wakes {
+    fn state(&self) -> MutexGuard<'_, BTreeMap<i64, Wake>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why agents did not start the last time, and when that is tried again.
+    pub(super) fn problems(&self) -> BTreeMap<i64, String> {
+        let told = |(agent, wake): (&i64, &Wake)| {
+            let at = wake.again_at.time();
+            (
+                *agent,
+                format!(
+                    "{} (tried {} times; again at {:02}:{:02} UTC)",
+                    wake.problem,
+                    wake.failures,
+                    at.hour(),
+                    at.minute()
+                ),
+            )
+        };
+        self.state().iter().map(told).collect()
+    }
+
+    fn is_due(&self, agent: i64, now: OffsetDateTime) -> bool {
+        self.state().get(&agent).is_none_or(|wake| wake.again_at <= now)
+    }
+
+    fn failed(&self, agent: i64, now: OffsetDateTime, problem: String) {
+        let mut state = self.state();
+        let failures = state.get(&agent).map_or(0, |wake| wake.failures) + 1;
+        let pause = FIRST_PAUSE * 2_i32.saturating_pow((failures - 1).min(10));
+        state.insert(agent, Wake { failures, again_at: now + pause.min(LONGEST_PAUSE), problem });
+    }
+
+    fn started(&self, agent: i64) {
+        self.state().remove(&agent);
+    }
+}
+
+/// Has those woken soon that have something to read.
+pub(super) fn wake_soon(hub: &Hub) {
+    hub.bus.publish(Notice { topic: WAKE, key: String::new() });
+}
+
+/// Starts agents that have something to read; how many were asked.
+pub(super) async fn wake(op: &Op, hub: &Arc<Hub>, agents: &Agents) -> Result<usize> {
+    access::require(op, MANAGE)?;
+    let now = op.clock.now();
+    let mut asked = 0;
+    for (agent, _) in mail::unread(op, hub).await? {
+        let wakes = {
+            let rows = agents.directory().read();
+            rows.agent(agent).is_some_and(|row| row.may_run() && !row.is_human() && row.suspended.is_none())
+        };
+        if !wakes || agents.live().is_active(agent) || !agents.wakes().is_due(agent, now) {
+            continue;
+        }
+        if choose(agents, &agents.directory().read(), agent).is_err() {
+            // No host is there, or none has room: nothing has failed.
+            continue;
+        }
+        asked += 1;
+        let (op, held, agents) = (op.clone(), Arc::clone(hub), agents.clone());
+        hub.tasks.spawn(async move {
+            let wanted = Start { agent, ..Start::default() };
+            match start(&op, &held, &agents, wanted).await {
+                Ok(answer) if answer.success => agents.wakes().started(agent),
+                Ok(answer) => {
+                    let problem = answer.error.unwrap_or_else(|| "its host did not say why".to_owned());
+                    agents.wakes().failed(agent, op.clock.now(), problem);
+                }
+                Err(error) => agents.wakes().failed(agent, op.clock.now(), error.message()),
+            }
+        });
+    }
+    Ok(asked)
+}

@@ -1,0 +1,194 @@
+//! Hosts: who they are when they come, what can be set about them, and how they are shown.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use nave_core::hub::access;
+use nave_core::hub::context::Hub;
+use nave_core::hub::error::{Error, Result};
+use nave_core::hub::event::Event;
+use nave_core::hub::op::Op;
+use nave_core::id::NodeId;
+use serde_json::{Value, json};
+
+use super::directory::{self, HostRow, Rows};
+use super::live::Happening;
+use super::{Agents, MANAGE, READ, RUN};
+use crate::api::{Host, HostChange, HostKind, url_safe};
+
+/// The most hosts of a hub; each is told of all others.
+const MOST: usize = 10_000;
+
+/// What a host says of itself when it comes.
+#[derive(Clone, Debug)]
+pub(super) struct Arrival {
+    /// Its name, as it says.
+    pub(super) name: String,
+    /// What it is.
+    pub(super) kind: HostKind,
+    /// The node that its key is of.
+    pub(super) node: NodeId,
+    /// Whether it came with the key that all share.
+    pub(super) shared_key: bool,
+    /// Its program and version, where it tells them.
+    pub(super) version: Option<String>,
+    /// From where.
+    pub(super) address: Option<IpAddr>,
+}
+
+/// Takes note of a host that came; its number. One that comes the first time is unrestricted.
+pub(super) async fn arrive(op: &Op, hub: &Hub, agents: &Agents, arrival: Arrival) -> Result<i64> {
+    access::require(op, RUN)?;
+    let name = url_safe(&arrival.name);
+    if name.is_empty() {
+        return Err(Error::invalid("host", "its name needs a letter or a digit"));
+    }
+    let now = op.clock.now();
+    let put = |row: HostRow| HostRow {
+        kind: arrival.kind,
+        node: Some(arrival.node),
+        shared_key: arrival.shared_key,
+        version: arrival.version.clone(),
+        last_address: arrival.address.map(|address| address.to_string()),
+        last_active_at: Some(now),
+        ..row
+    };
+    let mut act = hub.store.begin().await?;
+    let known = agents.directory().read().host_named(&name).cloned();
+    let row = match known {
+        // Whoever runs agents does not become a supervisor by saying so, nor the other way round.
+        Ok(row) if (row.kind == HostKind::Supervisor) != (arrival.kind == HostKind::Supervisor) => {
+            return Err(Error::Conflict(format!("{name} is the name of a {}", row.kind.word())));
+        }
+        Ok(row) => {
+            let row = put(row);
+            directory::store::update_host(&mut act, &row).await?;
+            row
+        }
+        Err(_) => {
+            if agents.directory().read().hosts().count() >= MOST {
+                return Err(Error::Conflict(format!("there are {MOST} hosts already")));
+            }
+            let row = put(HostRow {
+                id: directory::store::next_host(&mut act).await?,
+                name,
+                kind: arrival.kind,
+                node: None,
+                restricted: false,
+                capacity: None,
+                shared_key: false,
+                version: None,
+                last_address: None,
+                last_active_at: None,
+                created_at: now,
+            });
+            directory::store::insert_host(&mut act, &row).await?;
+            row
+        }
+    };
+    act.commit().await?;
+    let id = row.id;
+    agents.directory().write().put_host(row);
+    Ok(id)
+}
+
+/// Lists the hosts.
+pub async fn list(op: &Op, agents: &Agents) -> Result<Vec<Host>> {
+    access::require(op, READ)?;
+    let rows = agents.directory().read();
+    let active = agents.live().active();
+    let mut hosts: Vec<Host> = rows.hosts().map(|row| view(&rows, row, active.get(&row.id))).collect();
+    hosts.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(hosts)
+}
+
+fn view(rows: &Rows, row: &HostRow, active: Option<&Vec<i64>>) -> Host {
+    let name_of = |agent: i64| rows.agent(agent).map(|row| row.name().to_owned());
+    Host {
+        id: row.id,
+        name: row.name.clone(),
+        kind: row.kind,
+        online: active.is_some(),
+        restricted: row.restricted,
+        capacity: row.capacity,
+        active: active.into_iter().flatten().copied().filter_map(name_of).collect(),
+        assigned: rows.agents_of(row.id).filter_map(name_of).collect(),
+        version: row.version.clone(),
+        address: row.last_address.clone(),
+        shared_key: row.shared_key,
+        last_active_at: row.last_active_at,
+    }
+}
+
+/// Shows a host.
+pub async fn show(op: &Op, agents: &Agents, name: &str) -> Result<Host> {
+    access::require(op, READ)?;
+    let rows = agents.directory().read();
+    let row = rows.host_named(name)?;
+    Ok(view(&rows, row, agents.live().active().get(&row.id)))
+}
+
+/// Changes what is set about a host.
+pub async fn change(
+    op: &Op,
+    hub: &Arc<Hub>,
+    agents: &Agents,
+    name: &str,
+    change: HostChange,
+) -> Result<Host> {
+    access::require(op, MANAGE)?;
+    if change.capacity.is_some_and(|capacity| !(0..=10_000).contains(&capacity)) {
+        return Err(Error::invalid("capacity", "must be from 0 (as many as come) to 10000"));
+    }
+    let mut act = hub.store.begin().await?;
+    let mut row = agents.directory().read().host_named(name)?.clone();
+    row.restricted = change.restricted.unwrap_or(row.restricted);
+    row.capacity = match change.capacity {
+        None => row.capacity,
+        Some(0) => None,
+        some => some,
+    };
+    directory::store::update_host(&mut act, &row).await?;
+    let detail = json!({ "restricted": row.restricted, "capacity": row.capacity });
+    hub.record(&mut act, op, event("host.changed", &row, detail)).await?;
+    act.commit().await?;
+    let name = row.name.clone();
+    agents.directory().write().put_host(row);
+    agents.live().tell(&Happening::Hosts);
+    show(op, agents, &name).await
+}
+
+fn event(action: &'static str, row: &HostRow, detail: Value) -> Event {
+    Event {
+        action,
+        object_kind: "host",
+        object_id: row.id.to_string(),
+        object_name: row.name.clone(),
+        detail,
+    }
+}
+
+/// Lets pass who may act for an agent: whoever manages agents; and a host on which it runs, or may be started.
+pub(super) fn require_for(op: &Op, agents: &Agents, agent: i64) -> Result<()> {
+    use nave_core::hub::op::Actor;
+    access::require(op, RUN)?;
+    let Actor::Node { id: node, name, .. } = &op.actor else { return access::require(op, MANAGE) };
+    let rows = agents.directory().read();
+    if rows.agent(agent).is_none() {
+        return Err(Error::not_found("agent", agent.to_string()));
+    }
+    let mut own = rows.hosts().filter(|host| host.node == Some(*node));
+    if own.any(|host| rows.may_start_on(agent, host.id) || agents.live().is_active_on(agent, host.id)) {
+        return Ok(());
+    }
+    Err(Error::Forbidden(format!("agent {agent} neither runs on {name} nor may be started there")))
+}
+
+/// Lets pass who may see what an agent does: people, and hosts as far as they may act for it.
+pub(super) fn require_to_read(op: &Op, agents: &Agents, agent: i64) -> Result<()> {
+    access::require(op, READ)?;
+    match &op.actor {
+        nave_core::hub::op::Actor::Node { .. } => require_for(op, agents, agent),
+        _ => Ok(()),
+    }
+}

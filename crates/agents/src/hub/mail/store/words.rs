@@ -1,0 +1,171 @@
+//! The index of words of mails: FTS5 in SQLite, a text search vector in PostgreSQL. A mail is found by the beginnings of all
+//! words that are asked for, in whatever order; each mail also has the numbers of those who are in it, as words of their own
+//! column or weight, so that nobody finds, or searches through, what is not theirs.
+
+use std::sync::Arc;
+
+use nave_core::hub::error::Result;
+use nave_core::hub::store::{Act, Engine, Reader, in_sizes, rows_of_placeholders};
+use sqlx::Row as _;
+
+use crate::hub::mail::Posted;
+
+/// Takes up new mails.
+pub(in crate::hub::mail) async fn insert(act: &mut Act, group: &[Arc<Posted>]) -> Result<()> {
+    let documents: Vec<Document<'_>> = group
+        .iter()
+        .map(|posted| Document {
+            id: posted.id,
+            who: who(posted.post.to.iter().chain([&posted.post.from])),
+            subject: &posted.post.subject,
+            body: &posted.post.body,
+        })
+        .collect();
+    write(act, &documents).await
+}
+
+struct Document<'a> {
+    id: i64,
+    who: String,
+    subject: &'a str,
+    body: &'a str,
+}
+
+fn who<'a>(agents: impl Iterator<Item = &'a i64>) -> String {
+    agents.map(|agent| format!("u{agent}")).collect::<Vec<_>>().join(" ")
+}
+
+async fn write(act: &mut Act, documents: &[Document<'_>]) -> Result<()> {
+    for rows in in_sizes(documents) {
+        let sql = match act.engine() {
+            Engine::Sqlite => format!(
+                "INSERT INTO agents_mail_words (rowid, who, subject, body) VALUES {}",
+                rows_of_placeholders(rows.len(), 4)
+            ),
+            Engine::Postgres => {
+                let row = |row: usize| {
+                    let at = row * 4;
+                    format!(
+                        "(${}, setweight(to_tsvector('simple', ${}), 'A') || setweight(to_tsvector('simple', ${}), 'B') \
+                         || setweight(to_tsvector('simple', ${}), 'C'))",
+                        at + 1,
+                        at + 2,
+                        at + 3,
+                        at + 4
+                    )
+                };
+                let rows: Vec<String> = (0..rows.len()).map(row).collect();
+                format!("INSERT INTO agents_mail_words (mail_id, words) VALUES {}", rows.join(", "))
+            }
+        };
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        for document in rows {
+            query = query.bind(document.id).bind(&document.who).bind(document.subject);
+            query = query.bind(shortened(document.body));
+        }
+        query.execute(act.connection()).await?;
+    }
+    Ok(())
+}
+
+/// PostgreSQL's vectors hold less than a megabyte; nobody looks for what stands further behind.
+fn shortened(body: &str) -> &str {
+    const LONGEST: usize = 256 << 10;
+    let end = (0..=LONGEST.min(body.len())).rev().find(|end| body.is_char_boundary(*end)).unwrap_or(0);
+    &body[..end]
+}
+
+/// Takes up at most so many of the mails that come after the last one that was; how many.
+pub(in crate::hub::mail) async fn take_up(act: &mut Act, limit: i64) -> Result<usize> {
+    let column = match act.engine() {
+        Engine::Sqlite => "rowid",
+        Engine::Postgres => "mail_id",
+    };
+    let sql = format!(
+        "SELECT id, subject, body FROM agents_mails \
+         WHERE id > (SELECT COALESCE(MAX({column}), 0) FROM agents_mail_words) ORDER BY id LIMIT {limit}"
+    );
+    let mails = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(act.connection()).await?;
+    let mut kept = Vec::with_capacity(mails.len());
+    for mail in &mails {
+        let id: i64 = mail.try_get(0)?;
+        let rows = sqlx::query("SELECT agent_id FROM agents_recipients WHERE mail_id = $1").bind(id);
+        let rows = rows.fetch_all(act.connection()).await?;
+        let agents: Vec<i64> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        kept.push((id, who(agents.iter()), mail.try_get::<String, _>(1)?, mail.try_get::<String, _>(2)?));
+    }
+    let documents: Vec<Document<'_>> = kept
+        .iter()
+        .map(|(id, who, subject, body)| Document { id: *id, who: who.clone(), subject, body })
+        .collect();
+    write(act, &documents).await?;
+    Ok(documents.len())
+}
+
+/// The words of a question: letters and digits.
+fn words(terms: &str) -> Vec<String> {
+    const MOST: usize = 16;
+    let words = terms.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.take(MOST).map(str::to_lowercase).collect()
+}
+
+/// The newest mails of an agent in which all words stand, or begin.
+pub(in crate::hub::mail) async fn find(
+    reader: &mut Reader,
+    engine: Engine,
+    agent: i64,
+    terms: &str,
+    archived: bool,
+    subject_only: bool,
+    limit: i64,
+) -> Result<Vec<i64>> {
+    let words = words(terms);
+    if words.is_empty() {
+        return Ok(Vec::new());
+    }
+    let archived = if archived { "" } else { "AND r.archived_at IS NULL" };
+    let (sql, question) = match engine {
+        Engine::Sqlite => {
+            let columns = if subject_only { "subject" } else { "subject body" };
+            let words: Vec<String> = words.iter().map(|word| format!("\"{word}\" *")).collect();
+            let sql = format!(
+                "SELECT w.rowid FROM agents_mail_words w CROSS JOIN agents_recipients r ON r.mail_id = w.rowid \
+                 AND r.agent_id = $2 {archived} WHERE agents_mail_words MATCH $1 ORDER BY w.rowid DESC LIMIT {limit}"
+            );
+            (sql, format!("who : \"u{agent}\" AND {{{columns}}} : ({})", words.join(" AND ")))
+        }
+        Engine::Postgres => {
+            let weights = if subject_only { "B" } else { "BC" };
+            let words: Vec<String> = words.iter().map(|word| format!("'{word}':*{weights}")).collect();
+            let sql = format!(
+                "SELECT w.mail_id FROM agents_mail_words w JOIN agents_recipients r ON r.mail_id = w.mail_id \
+                 AND r.agent_id = $2 {archived} WHERE w.words @@ to_tsquery('simple', $1) \
+                 ORDER BY w.mail_id DESC LIMIT {limit}"
+            );
+            (sql, format!("'u{agent}':A & {}", words.join(" & ")))
+        }
+    };
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(question).bind(agent);
+    let rows = rows.fetch_all(&mut **reader).await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_its_words_whatever_else_stands_in_it() {
+        assert_eq!(words("Report, \"Q3\" (2026) OR NEAR*"), ["report", "q3", "2026", "or", "near"]);
+        assert_eq!(words("' ; DROP"), ["drop"]);
+        assert!(words(" -- ").is_empty());
+        assert_eq!(words(&"a ".repeat(100)).len(), 16);
+    }
+
+    #[test]
+    fn a_long_body_ends_between_two_letters() {
+        let body = "ä".repeat(200_000);
+        assert_eq!(shortened(&body).len(), 256 << 10);
+        assert_eq!(shortened("kurz"), "kurz");
+    }
+}

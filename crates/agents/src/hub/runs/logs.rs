@@ -1,0 +1,176 @@
+//! The lines of logs: written batch by batch, read page by page.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use nave_core::hub::access;
+use nave_core::hub::context::Hub;
+use nave_core::hub::error::{Error, Result};
+use nave_core::hub::op::Op;
+use nave_core::hub::store::{Store, WriteGroup};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::store;
+use crate::api::{LogLine, NewLogLine, RunKey};
+use crate::hub::live::Happening;
+use crate::hub::{Agents, READ, hosts, kept};
+
+/// The most lines of one batch.
+const MOST: usize = 10_000;
+
+/// A line with its number.
+#[derive(Clone, Debug)]
+pub(in crate::hub) struct NumberedLine {
+    pub(in crate::hub) id: i64,
+    pub(in crate::hub) line: NewLogLine,
+}
+
+/// What a host brought in one message.
+#[derive(Clone, Debug)]
+pub(in crate::hub) struct LogBatch {
+    pub(in crate::hub) host: Option<i64>,
+    pub(in crate::hub) lines: Vec<NumberedLine>,
+    /// When it came.
+    pub(in crate::hub) at: OffsetDateTime,
+    hash: String,
+}
+
+impl LogBatch {
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+/// Writes a batch. Lines of agents for which whoever asks may not write are left out; how many that were is the answer.
+pub(in crate::hub) async fn write_logs(
+    op: &Op,
+    hub: &Hub,
+    agents: &Agents,
+    host: Option<i64>,
+    lines: Vec<NewLogLine>,
+) -> Result<usize> {
+    access::require(op, super::super::RUN)?;
+    if lines.len() > MOST {
+        return Err(Error::invalid("entries", format!("must be at most {MOST}")));
+    }
+    let mut may = BTreeMap::new();
+    for line in &lines {
+        let agent = line.key.agent;
+        may.entry(agent).or_insert_with(|| hosts::require_for(op, agents, agent).is_ok());
+    }
+    let (lines, left_out): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| may[&line.key.agent]);
+    if lines.is_empty() {
+        return Ok(left_out.len());
+    }
+    let hash = hash(&lines);
+    let number = |mut line: NewLogLine| {
+        line.message = kept(&line.message).into_owned();
+        NumberedLine { id: agents.counters().line.next(), line }
+    };
+    let lines = lines.into_iter().map(number).collect();
+    let batch = Arc::new(LogBatch { host, lines, at: op.clock.now(), hash });
+    let writer = Writer { store: agents.bulk(hub).clone(), agents: agents.clone() };
+    agents.0.logs.write(&hub.tasks, writer, batch).await?;
+    Ok(left_out.len())
+}
+
+/// What makes two batches one.
+fn hash(lines: &[NewLogLine]) -> String {
+    let mut digest = Context::new(&SHA256);
+    for line in lines {
+        let RunKey { agent, run, session } = line.key;
+        for number in [agent, run, session, line.created_at.unix_timestamp(), line.attachment.unwrap_or(-1)] {
+            digest.update(&number.to_be_bytes());
+        }
+        digest.update(&line.created_at.nanosecond().to_be_bytes());
+        digest.update(&(line.message.len() as u64).to_be_bytes());
+        digest.update(line.message.as_bytes());
+    }
+    hex::encode(digest.finish())
+}
+
+struct Writer {
+    store: Store,
+    agents: Agents,
+}
+
+impl WriteGroup<Arc<LogBatch>> for Writer {
+    fn write<'a>(&'a self, group: &'a [Arc<LogBatch>]) -> BoxFuture<'a, Result<()>> {
+        async move {
+            let mut act = self.store.begin().await?;
+            let mut hashes = store::batch_hashes(&mut act, group).await?;
+            let mut new: Vec<Arc<LogBatch>> = Vec::with_capacity(group.len());
+            for batch in group {
+                // What comes twice after a broken connection is there once.
+                let again = batch.host.is_some_and(|host| {
+                    hashes.insert(host, batch.hash.clone()).as_deref() == Some(batch.hash.as_str())
+                });
+                if !again {
+                    new.push(Arc::clone(batch));
+                }
+            }
+            store::insert_lines(&mut act, &new).await?;
+            store::put_batch_hashes(&mut act, &hashes).await?;
+            let agents = self.agents.clone();
+            act.after_commit(move || {
+                for batch in &new {
+                    for line in &batch.lines {
+                        agents.live().set_latest(line.line.key.agent, |latest| latest.log = line.id);
+                    }
+                    agents.live().tell(&Happening::Logs(Arc::clone(batch)));
+                }
+                agents.live().tell(&Happening::Status);
+            });
+            act.commit().await
+        }
+        .boxed()
+    }
+}
+
+/// A page of a log.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct LogPage {
+    /// The lines, the oldest first.
+    pub lines: Vec<LogLine>,
+    /// Whether there are more in the direction that was asked for.
+    pub more: bool,
+}
+
+/// Lines of an agent's log, of one session or of all: the last ones before `before`, or the first ones after `after`.
+#[expect(clippy::too_many_arguments, reason = "what a query names")]
+pub async fn log(
+    op: &Op,
+    hub: &Hub,
+    agents: &Agents,
+    agent: &str,
+    session: Option<(i64, i64)>,
+    before: Option<i64>,
+    after: Option<i64>,
+    limit: u32,
+) -> Result<LogPage> {
+    access::require(op, READ)?;
+    let id = agents.directory().read().agent_named(agent)?.id;
+    hosts::require_to_read(op, agents, id)?;
+    let limit = limit.clamp(1, 1000);
+    let mut lines = {
+        let mut reader = agents.bulk(hub).read().await?;
+        store::lines(&mut reader, id, session, before, after, limit + 1).await?
+    };
+    let more = lines.len() > limit as usize;
+    lines.truncate(limit as usize);
+    if after.is_none() {
+        lines.reverse();
+    }
+    let files: Vec<i64> = lines.iter().filter_map(|(_, file)| *file).collect();
+    let names = store::public_ids(&mut hub.store.read().await?, &files).await?;
+    let name = |(mut line, file): (LogLine, Option<i64>)| {
+        line.attachment = file.and_then(|file| names.get(&file).cloned());
+        line
+    };
+    Ok(LogPage { lines: lines.into_iter().map(name).collect(), more })
+}
