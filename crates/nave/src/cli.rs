@@ -5,6 +5,7 @@
     reason = "help texts show addresses in brackets, which are no links"
 )]
 
+pub mod agent;
 pub mod board;
 pub mod not_my_board;
 
@@ -84,6 +85,9 @@ pub enum Command {
     /// Share boards: put them into the farm, reserve them, give them back
     #[command(subcommand)]
     Board(board::Board),
+    /// Run AI agents on many machines: steer them, read their mail, logs and costs
+    #[command(subcommand)]
+    Agent(agent::Agent),
     /// Use a farm of boards with the command line of not-my-board
     #[command(subcommand)]
     NotMyBoard(not_my_board::NotMyBoard),

@@ -4,6 +4,7 @@
 mod agents;
 mod config;
 mod costs;
+mod filters;
 mod hosts;
 mod mails;
 mod runs;
@@ -15,7 +16,8 @@ pub use self::agents::{
 };
 pub use self::config::{AgentConfig, CommandProtection, ConfigProblem, url_safe};
 pub use self::costs::{BudgetChange, BudgetView, CostEntry, CostSource, CostSum, Nanodollars, SpendWindow};
+pub use self::filters::{AgentsFilter, CostFilter, LogFilter, PeekRange, ReadMail, SessionsFilter};
 pub use self::hosts::{Host, HostChange, HostKind};
 pub use self::mails::{Attachment, Mail, MailFilter, MailHead, MailKind, NewMail};
-pub use self::runs::{LogLine, LogRole, LogSource, LogType, NewLogLine, RunKey, Session};
+pub use self::runs::{LogLine, LogPage, LogRole, LogSource, LogType, NewLogLine, RunKey, Session};
 pub use self::settings::{ImageModel, LlmModel, Model, ModelApi, NewVariable, Variable};

@@ -122,6 +122,16 @@ pub struct LogLine {
     pub attachment: Option<String>,
 }
 
+/// A page of a log.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct LogPage {
+    /// The lines, the oldest first.
+    pub lines: Vec<LogLine>,
+    /// Whether there are more in the direction that was asked for.
+    pub more: bool,
+}
+
 macro_rules! words {
     ($name:ident: $($variant:ident = $word:literal),+) => {
         impl $name {

@@ -18,29 +18,34 @@ pub struct NaisysConfig {
     /// Whether NAISYS's runners may come; a key is their gate.
     pub enabled: bool,
     /// From where the shared access key lets a runner in. A node's own key is good from everywhere.
-    pub shared_key: SharedKey,
-    /// Whether a key of a node with this fleet's managing role may be used by a supervisor, which sees every mail and log.
-    pub supervisor: bool,
+    pub shared_key: SharedKeyRule,
+    /// The nodes whose own key lets a supervisor of NAISYS in, which then sees and steers everything.
+    pub supervisors: Vec<String>,
     /// The longest message that a runner may send, in bytes (4 MiB).
     pub longest_message: usize,
 }
 
-/// From where the shared access key lets a runner in.
+/// Whom the shared access key lets in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SharedKey {
-    /// From everywhere; a name belongs to the address that used it first, until an operator releases it.
+pub enum SharedKeyRule {
+    /// Whoever holds it, each name from the address that used it first.
     #[default]
     Bound,
-    /// From the hub's own machine.
+    /// As before, and only programs on the hub's own machine.
     Loopback,
-    /// From nowhere.
+    /// Nobody.
     Off,
 }
 
 impl Default for NaisysConfig {
     fn default() -> Self {
-        Self { enabled: true, shared_key: SharedKey::Bound, supervisor: false, longest_message: 4 << 20 }
+        Self {
+            enabled: true,
+            shared_key: SharedKeyRule::Bound,
+            supervisors: Vec::new(),
+            longest_message: 4 << 20,
+        }
     }
 }
 
@@ -72,8 +77,8 @@ mod tests {
 
     #[test]
     fn everything_that_can_be_set_and_mistakes() {
-        let config = read("[naisys]\nenabled = false\nshared_key = \"loopback\"\nsupervisor = true\nlongest_message = 1000000").unwrap();
-        assert_eq!((config.naisys.enabled, config.naisys.shared_key), (false, SharedKey::Loopback));
+        let config = read("[naisys]\nenabled = false\nshared_key = \"loopback\"\nsupervisors = [\"boss\"]\nlongest_message = 1000000").unwrap();
+        assert_eq!((config.naisys.enabled, config.naisys.shared_key), (false, SharedKeyRule::Loopback));
         assert_eq!(read(&toml::to_string(&config).unwrap()).unwrap(), config);
         assert!(read("").unwrap().naisys.enabled);
         let error = |text: &str| read(text).unwrap_err().to_string();

@@ -31,4 +31,5 @@ pub(super) struct Counters {
     pub(super) run: Counter,
     pub(super) cost: Counter,
     pub(super) line: Counter,
+    pub(super) file: Counter,
 }

@@ -20,7 +20,9 @@ use nave_core::hub::store::MigrationSet;
 use nave_core::id::NodeId;
 use nave_link::address::Target;
 
-use super::{Agents, MANAGE, NAME, READ, RUN, budgets, directory, dispatch, mail, runs, settings};
+use super::{
+    Agents, MANAGE, NAME, READ, RUN, budgets, directory, dispatch, files, mail, native, runs, settings,
+};
 
 impl Fleet for Agents {
     fn name(&self) -> &'static str {
@@ -37,6 +39,7 @@ impl Fleet for Agents {
             let op = hub.op("agents.begin");
             *agents.directory().write() = directory::store::all(&mut hub.store.read().await?).await?;
             settings::begin(&op, &hub).await?;
+            files::begin(&op, &hub, &agents).await?;
             mail::begin(&op, &hub, &agents).await?;
             runs::begin(&op, &hub, &agents).await?;
             budgets::review(&op, &hub, &agents).await?;
@@ -54,7 +57,7 @@ impl Fleet for Agents {
     }
 
     fn routes(&self, routes: Routes) -> Routes {
-        routes
+        native::routes(self, routes)
     }
 
     fn jobs(&self) -> Vec<Job> {

@@ -93,7 +93,7 @@ pub(super) async fn arrive(op: &Op, hub: &Hub, agents: &Agents, arrival: Arrival
 }
 
 /// Lists the hosts.
-pub async fn list(op: &Op, agents: &Agents) -> Result<Vec<Host>> {
+pub fn list(op: &Op, agents: &Agents) -> Result<Vec<Host>> {
     access::require(op, READ)?;
     let rows = agents.directory().read();
     let active = agents.live().active();
@@ -121,7 +121,7 @@ fn view(rows: &Rows, row: &HostRow, active: Option<&Vec<i64>>) -> Host {
 }
 
 /// Shows a host.
-pub async fn show(op: &Op, agents: &Agents, name: &str) -> Result<Host> {
+pub fn show(op: &Op, agents: &Agents, name: &str) -> Result<Host> {
     access::require(op, READ)?;
     let rows = agents.directory().read();
     let row = rows.host_named(name)?;
@@ -155,7 +155,7 @@ pub async fn change(
     let name = row.name.clone();
     agents.directory().write().put_host(row);
     agents.live().tell(&Happening::Hosts);
-    show(op, agents, &name).await
+    show(op, agents, &name)
 }
 
 fn event(action: &'static str, row: &HostRow, detail: Value) -> Event {

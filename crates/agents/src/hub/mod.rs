@@ -6,10 +6,13 @@ mod counters;
 mod dialect;
 mod directory;
 mod dispatch;
+mod files;
 mod fleet;
 pub mod hosts;
+pub mod letters;
 mod live;
 mod mail;
+mod native;
 pub mod roster;
 pub mod runs;
 pub mod settings;
@@ -43,6 +46,8 @@ pub const MANAGE: Action = Action::new("agent.manage", Roles::OPERATORS);
 
 /// The name of the fleet.
 const NAME: &str = "agents";
+/// How an agent is called that comes with its own key, which is good for its files.
+const AGENT: &str = "agent";
 
 /// The agent fleet. Cloning it is cheap; all clones are one.
 #[derive(Clone)]

@@ -15,8 +15,8 @@ use time::OffsetDateTime;
 
 pub(super) use self::costs::{CostBatch, write_costs};
 pub use self::costs::{cost_sums, costs_of};
+pub use self::logs::log;
 pub(super) use self::logs::{LogBatch, NumberedLine, write_logs};
-pub use self::logs::{LogPage, log};
 use super::live::Happening;
 use super::{Agents, READ, hosts};
 use crate::api::{RunKey, Session};

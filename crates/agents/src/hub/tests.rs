@@ -26,7 +26,7 @@ use super::runs::{CostBatch, log, sessions};
 use super::*;
 use crate::api::{
     AgentChange, AgentConfig, AgentState, Assignment, BudgetChange, CostEntry, CostSource, HostChange,
-    HostKind, LogRole, MailKind, Nanodollars, NewAgent, NewLogLine, NewVariable, RunKey,
+    HostKind, LogFilter, LogRole, MailKind, Nanodollars, NewAgent, NewLogLine, NewVariable, RunKey,
 };
 
 const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
@@ -234,7 +234,7 @@ async fn hosts_and_agents(config: HubConfig) -> anyhow::Result<()> {
     let (op, hub, agents) = (farm.operator(), farm.hub(), &farm.agents);
     assert_eq!(farm.state("ann"), AgentState::Offline);
     let (one, two) = (farm.host("one.lan").await?, farm.host("two").await?);
-    assert_eq!(hosts::show(&op, agents, "one.lan").await.unwrap().name, "one-lan");
+    assert_eq!(hosts::show(&op, agents, "one.lan").unwrap().name, "one-lan");
     assert_eq!(farm.state("ann"), AgentState::Available);
     roster::assign(&op, hub, agents, "ann", Assignment { hosts: vec!["one-lan".to_owned()] }).await?;
     let change = HostChange { restricted: Some(true), capacity: Some(1) };
@@ -296,12 +296,13 @@ async fn logs(config: HubConfig) -> anyhow::Result<()> {
         created_at: NOW,
         attachment: None,
     };
+    let first = || LogFilter { run: Some(1), session: Some(1), ..LogFilter::default() };
     let unknown = RunKey { agent: 1, run: 77, session: 1 };
     let batch = vec![line(key, "one\ntwo"), line(unknown, "of an unknown session"), line(key, "three")];
     assert_eq!(runs::write_logs(&host.op, hub, agents, Some(host.id), batch.clone()).await?, 0);
     // The connection broke, and it comes again.
     assert_eq!(runs::write_logs(&host.op, hub, agents, Some(host.id), batch).await?, 0);
-    let page = log(&op, hub, agents, "ann", Some((1, 1)), None, None, 10).await?;
+    let page = log(&op, hub, agents, "ann", &LogFilter { limit: Some(10), ..first() }).await?;
     let told: Vec<_> = page.lines.iter().map(|line| (line.id, line.message.as_str())).collect();
     assert_eq!(told, [(1, "one\ntwo"), (3, "three")]);
     let shown = sessions(&op, hub, agents, "ann", None, 10).await?;
@@ -314,7 +315,7 @@ async fn logs(config: HubConfig) -> anyhow::Result<()> {
     let bobs = RunKey { agent: 2, run: 2, session: 1 };
     let mixed = vec![line(bobs, "forged"), line(key, "mine")];
     assert_eq!(runs::write_logs(&other.op, hub, agents, Some(other.id), mixed).await?, 1);
-    assert!(log(&op, hub, agents, "bob", None, None, None, 10).await?.lines.is_empty());
+    assert!(log(&op, hub, agents, "bob", &LogFilter::default()).await?.lines.is_empty());
     // Many at once, page by page.
     let many = (0..50).map(|at| {
         let lines = (0..10).map(|line_no| line(key, &format!("{at} {line_no}"))).collect();
@@ -323,12 +324,16 @@ async fn logs(config: HubConfig) -> anyhow::Result<()> {
     for written in futures::future::join_all(many).await {
         written?;
     }
-    let page = log(&op, hub, agents, "ann", Some((1, 1)), None, None, 100).await?;
+    let page = log(&op, hub, agents, "ann", &LogFilter { limit: Some(100), ..first() }).await?;
     assert!(page.more && page.lines.is_sorted_by_key(|line| line.id));
-    let first = page.lines[0].id;
-    let before = log(&op, hub, agents, "ann", Some((1, 1)), Some(first), None, 1000).await?;
+    let oldest = page.lines[0].id;
+    let before =
+        log(&op, hub, agents, "ann", &LogFilter { before: Some(oldest), limit: Some(1000), ..first() })
+            .await?;
     assert_eq!((before.lines.len() + page.lines.len(), before.more), (503, false));
-    let after = log(&op, hub, agents, "ann", None, None, Some(page.lines[98].id), 1000).await?;
+    let after =
+        log(&op, hub, agents, "ann", &LogFilter { after: Some(page.lines[98].id), ..LogFilter::default() })
+            .await?;
     assert_eq!(after.lines.len(), 1);
     Ok(())
 }

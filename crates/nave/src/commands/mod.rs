@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod agent;
 mod backup;
 mod board;
 mod ca;
@@ -82,6 +83,7 @@ pub async fn run(cli: Cli, printer: &Printer, handed_over: Inherited) -> anyhow:
         Command::Token(command) => user::token(&context, command).await,
         Command::Mail(command) => mail::run(&context, command).await,
         Command::Audit(args) => operate::audit(&context, args).await,
+        Command::Agent(command) => agent::run(&context, command).await,
         Command::Board(command) => board::run(&context, command).await,
         Command::NotMyBoard(command) => not_my_board::run(&context, command, handed_over).await,
         Command::Completions { shell } => reference::completions(&context, shell),

@@ -11,11 +11,10 @@ use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
 use nave_core::hub::op::Op;
 use nave_core::hub::store::{Store, WriteGroup};
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::store;
-use crate::api::{LogLine, NewLogLine, RunKey};
+use crate::api::{LogFilter, LogLine, LogPage, NewLogLine, RunKey};
 use crate::hub::live::Happening;
 use crate::hub::{Agents, READ, hosts, kept};
 
@@ -131,39 +130,23 @@ impl WriteGroup<Arc<LogBatch>> for Writer {
     }
 }
 
-/// A page of a log.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
-pub struct LogPage {
-    /// The lines, the oldest first.
-    pub lines: Vec<LogLine>,
-    /// Whether there are more in the direction that was asked for.
-    pub more: bool,
-}
-
 /// Lines of an agent's log, of one session or of all: the last ones before `before`, or the first ones after `after`.
-#[expect(clippy::too_many_arguments, reason = "what a query names")]
-pub async fn log(
-    op: &Op,
-    hub: &Hub,
-    agents: &Agents,
-    agent: &str,
-    session: Option<(i64, i64)>,
-    before: Option<i64>,
-    after: Option<i64>,
-    limit: u32,
-) -> Result<LogPage> {
+pub async fn log(op: &Op, hub: &Hub, agents: &Agents, agent: &str, filter: &LogFilter) -> Result<LogPage> {
     access::require(op, READ)?;
     let id = agents.directory().read().agent_named(agent)?.id;
     hosts::require_to_read(op, agents, id)?;
-    let limit = limit.clamp(1, 1000);
+    let limit = filter.limit.unwrap_or(200);
+    if !(1..=1000).contains(&limit) {
+        return Err(Error::invalid("limit", "must be from 1 to 1000"));
+    }
+    let session = filter.run.map(|run| (run, filter.session.unwrap_or(1)));
     let mut lines = {
         let mut reader = agents.bulk(hub).read().await?;
-        store::lines(&mut reader, id, session, before, after, limit + 1).await?
+        store::lines(&mut reader, id, session, filter.before, filter.after, limit + 1).await?
     };
     let more = lines.len() > limit as usize;
     lines.truncate(limit as usize);
-    if after.is_none() {
+    if filter.after.is_none() {
         lines.reverse();
     }
     let files: Vec<i64> = lines.iter().filter_map(|(_, file)| *file).collect();

@@ -1,0 +1,27 @@
+//! Nave's own ways to the fleet: the API for people and programs.
+
+mod agents;
+mod mails;
+mod money;
+mod settings;
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use http::StatusCode;
+use nave_core::hub::context::Hub;
+use nave_core::hub::error::Result;
+use nave_core::hub::http::Routes;
+
+use super::Agents;
+
+type Shared = State<Arc<Hub>>;
+type Fleet = Extension<Agents>;
+type Done = Result<StatusCode>;
+
+/// Declares them.
+pub(super) fn routes(agents: &Agents, routes: Routes) -> Routes {
+    let declared = settings::routes(money::routes(mails::routes(agents::routes(Routes::default()))));
+    routes.merge(declared.with(Extension(agents.clone())))
+}

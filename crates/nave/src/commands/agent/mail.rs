@@ -1,0 +1,91 @@
+//! `nave agent mail …`: messages between agents.
+
+use std::io::Read as _;
+
+use anyhow::Context as _;
+use nave_agents::api::{Mail, NewMail};
+
+use super::super::Context;
+use super::super::node::moment;
+use super::logs::plain;
+use crate::cli::agent::AgentMail;
+use crate::client::segment;
+
+const MAILS: &str = "/nave/v1/agent-mails";
+
+pub async fn run(context: &Context<'_>, command: AgentMail) -> anyhow::Result<()> {
+    let (hub, printer) = (context.hub().await?, context.printer);
+    match command {
+        AgentMail::List { agent, unread, sent, archived, limit } => {
+            let direction = if sent { "&direction=sent" } else { "" };
+            let query = format!(
+                "{MAILS}?agent={}&unread={unread}&archived={archived}&limit={limit}{direction}",
+                segment(&agent)
+            );
+            show(context, &hub.get::<Vec<Mail>>(&query).await?, &format!("no messages of {agent}"))
+        }
+        AgentMail::Search { words, agent, archived } => {
+            let words = words.join(" ");
+            let query =
+                format!("{MAILS}?agent={}&archived={archived}&search={}", segment(&agent), segment(&words));
+            let empty = format!("in no message of {agent} stands {words:?}");
+            show(context, &hub.get::<Vec<Mail>>(&query).await?, &empty)
+        }
+        AgentMail::Read { mail, agent } => {
+            let mail: Mail = hub.get(&format!("{MAILS}/{mail}?agent={}&read=true", segment(&agent))).await?;
+            if printer.is_json() {
+                return printer.value(&mail);
+            }
+            let head = &mail.head;
+            for (name, value) in [
+                ("from", head.from.clone()),
+                ("to", head.to.join(", ")),
+                ("at", moment(head.created_at)),
+                ("subject", head.subject.clone()),
+            ] {
+                printer.data(format!("{name:<9}{}", plain(&value)));
+            }
+            for file in &head.attachments {
+                printer.data(format!("{:<9}{} ({} bytes)", "file", plain(&file.filename), file.size));
+            }
+            printer.data("");
+            mail.body.lines().for_each(|line| printer.data(plain(line)));
+            Ok(())
+        }
+        AgentMail::Send { to, subject, body, agent } => {
+            let body = match body {
+                Some(body) => body,
+                None => {
+                    let mut text = String::new();
+                    std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
+                    text
+                }
+            };
+            let new = NewMail { from: Some(agent), to, subject, body, ..NewMail::default() };
+            let sent: Mail = hub.post(MAILS, &new).await?;
+            if printer.is_json() {
+                return printer.value(&sent);
+            }
+            printer.talk(format!("nave: message {} is sent to {}", sent.head.id, sent.head.to.join(", ")));
+            Ok(())
+        }
+    }
+}
+
+fn show(context: &Context<'_>, mails: &[Mail], empty: &str) -> anyhow::Result<()> {
+    let cells = |mail: &Mail| {
+        let head = &mail.head;
+        vec![
+            head.id.to_string(),
+            if head.unread { "new" } else { "" }.to_owned(),
+            moment(head.created_at),
+            head.from.clone(),
+            head.to.join(", "),
+            plain(if head.subject.is_empty() { &mail.body } else { &head.subject })
+                .chars()
+                .take(60)
+                .collect(),
+        ]
+    };
+    context.printer.rows(mails, &["MAIL", "", "AT", "FROM", "TO", "SUBJECT"], cells, empty)
+}
