@@ -46,7 +46,8 @@ pub async fn run(context: &Context<'_>, args: Reserve) -> anyhow::Result<()> {
         super::ran::tell_before(context, &hub, one).await?;
     }
     match reserved.as_slice() {
-        [only] => super::tell(context, only)?,
+        // A list where several can be asked for in the same words, however many they are.
+        [only] if !args.all || !context.printer.is_json() => super::tell(context, only)?,
         several if context.printer.is_json() => return context.printer.value(&several),
         several => {
             for one in several {
@@ -70,9 +71,14 @@ async fn book(
     period: Option<Duration>,
 ) -> anyhow::Result<()> {
     let zone = TimeZone::system();
-    let starts_at = when::parse(from, Clock::system().now(), &zone).context("--from")?;
+    let now = Clock::system().now();
+    let starts_at = when::parse(from, now, &zone).context("--from")?;
+    if starts_at <= now {
+        let at = when::words(starts_at, &zone);
+        bail!("--from: {at} has passed; without --from, a place is reserved now");
+    }
     let Ok([WantedPlace { places, parts, name }]) = <[WantedPlace; 1]>::try_from(wants) else {
-        bail!("--from books one place at a time");
+        bail!("--from books one place at a time: book them one by one");
     };
     let Some(period) = period else { bail!("--for: say for how long, such as --for 2h") };
     let request = BookRequest { places, parts, name, starts_at, seconds: period.as_secs() };
