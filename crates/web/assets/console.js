@@ -492,6 +492,12 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) document.querySelectorAll("button:disabled").forEach((pressed) => (pressed.disabled = false));
 });
 
+// A form that came back stays as it is, with what is wrong with it, whatever happens elsewhere meanwhile.
+document.addEventListener("htmx:before:request", (event) => {
+  const part = event.detail.ctx?.sourceElement;
+  if (part?.getAttribute("hx-trigger")?.includes("nave:") && part.querySelector("[aria-invalid], .note.bad[role=alert]")) event.preventDefault();
+});
+
 document.addEventListener("htmx:response:error", (event) => {
   const status = event.detail.ctx?.response?.status;
   toast("bad", `This could not be brought up to date (${status}). Reload the page to try again.`);

@@ -45,6 +45,12 @@ async fn picks(visit: &Visit, at: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn lasts(visit: &Visit, time: &str) -> anyhow::Result<()> {
+    let field = visit.sees(&format!("{BOOK} [name=time]")).await?;
+    field.clear().await?;
+    Ok(field.send_keys(time).await?)
+}
+
 async fn picked(visit: &Visit) -> anyhow::Result<Option<String>> {
     Ok(visit.sees("#from").await?.prop("value").await?)
 }
@@ -79,8 +85,6 @@ async fn a_place_is_booked_by_the_clock_of_the_browser_and_cancelled_chromium() 
     // What is wrong stands beside its field, and what was picked stays as it was.
     let (past, start) = (two_o_clock(&hub, -2), two_o_clock(&hub, 2));
     picks(&visit, &shown(past, 'T')).await?;
-    let time = visit.sees(&format!("{BOOK} [name=time]")).await?;
-    time.send_keys("2h").await?;
     visit.presses("Book").await?;
     visit.sees("#from[aria-invalid=true]").await?;
     visit.reads("Is not in the future").await?;
@@ -99,7 +103,7 @@ async fn a_place_is_booked_by_the_clock_of_the_browser_and_cancelled_chromium() 
 
     // It is kept from others, who are told so.
     picks(&other, &shown((start + Duration::hours(1)).to_offset(UtcOffset::UTC), 'T')).await?;
-    other.sees(&format!("{BOOK} [name=time]")).await?.send_keys("3h").await?;
+    lasts(&other, "3h").await?;
     other.presses("Book").await?;
     other.reads("Ada has booked bench from").await?;
     other.to("/boards/queue").await?;
@@ -149,7 +153,16 @@ async fn a_reservation_is_extended_up_to_a_booking_and_handed_over_chromium() ->
 
     visit.types("more", "30d").await?;
     visit.presses("Extend").await?;
-    visit.reads("bench is booked by Grace from").await?;
+    visit.reads("Bench is booked by Grace from").await?;
+    // It stays there to be read, also when something happens to the place meanwhile.
+    visit.sees("nave-live[state=live]").await?;
+    let again = two_o_clock(&hub, 9).to_offset(UtcOffset::UTC);
+    picks(&other, &shown(again, 'T')).await?;
+    other.presses("Book").await?;
+    other.reads("bench is booked for you.").await?;
+    visit.reads(&format!("{} GMT+5:30", shown(again.to_offset(AHEAD), ' '))).await?;
+    visit.reads("Bench is booked by Grace from").await?;
+    visit.reads("In your time zone").await?;
     ensure!(visit.sees("#more").await?.prop("value").await?.as_deref() == Some("30d"));
     visit.types("more", "2d").await?;
     visit.presses("Extend").await?;
@@ -181,7 +194,7 @@ async fn without_scripts_times_are_in_utc_chromium() -> anyhow::Result<()> {
         (format_description!("[month][day][year]"), format_description!("[hour repr:12][minute][period]"));
     let typed = format!("{}{}{}", start.format(&day)?, char::from(Key::Tab), start.format(&time)?);
     visit.sees("#from").await?.send_keys(&typed).await?;
-    visit.sees(&format!("{BOOK} [name=time]")).await?.send_keys("1h").await?;
+    lasts(&visit, "1h").await?;
     visit.presses("Book").await?;
     visit.reads("bench is booked for you.").await?;
     visit.reads(&format!("{}:00 UTC", shown(start, ' '))).await?;

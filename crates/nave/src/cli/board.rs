@@ -98,8 +98,8 @@ pub enum Board {
 pub enum Bookings {
     /// Cancel bookings: one's own, or anybody's, for whoever may manage places
     Cancel {
-        /// The bookings' names, or their ids
-        #[arg(value_name = "NAME|ID", required = true)]
+        /// The bookings' names, or their ids; or a place, of which one has a single booking
+        #[arg(value_name = "NAME|ID|PLACE", required = true)]
         names: Vec<String>,
     },
 }

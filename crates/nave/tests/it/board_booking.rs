@@ -148,7 +148,10 @@ async fn a_place_is_booked_listed_and_cancelled_on_netns_hosts() -> anyhow::Resu
     ensure!(second.place == "rack" && second.name.is_empty(), "{second:?}");
     // By its name and by its id; only one's own, for whoever may not manage places.
     let unknown = fails(laptop, &["bookings", "cancel", "nothing"]).await?;
-    ensure!(unknown.contains("there is no booking named \"nothing\""), "{unknown}");
+    ensure!(
+        unknown.contains("there is no booking \"nothing\": `nave board bookings` lists them"),
+        "{unknown}"
+    );
     let stranger = fails(&farm.net.lab, &["bookings", "cancel", &second.id]).await?;
     ensure!(stranger.contains("node lab may not do that"), "{stranger}");
     let cancelled = runs(laptop, &["bookings", "cancel", "demo", &second.id]).await?;
@@ -158,6 +161,17 @@ async fn a_place_is_booked_listed_and_cancelled_on_netns_hosts() -> anyhow::Resu
         format!("nave: the booking of rack from {} on is cancelled\n", utc(second.starts_at)?),
     ];
     assert_eq!(cancelled.stderr, lines.concat());
+    assert_eq!(bookings(&farm).await?, []);
+
+    // One without a name is found by its place, unless there are several.
+    for hours in [1, 3] {
+        let from = (start + Duration::hours(hours)).format(&Rfc3339)?;
+        runs(laptop, &["reserve", "--place", "rack", "--from", &from, "--for", "1h"]).await?.ok()?;
+    }
+    let several = fails(laptop, &["bookings", "cancel", "rack"]).await?;
+    ensure!(several.contains("you have booked rack 2 times: name one of them by its id"), "{several}");
+    let first = bookings(&farm).await?.remove(0).id;
+    runs(laptop, &["bookings", "cancel", &first, "rack"]).await?.ok()?;
     assert_eq!(bookings(&farm).await?, []);
 
     // One that begins at once is a reservation, which is returned.
@@ -170,6 +184,18 @@ async fn a_place_is_booked_listed_and_cancelled_on_netns_hosts() -> anyhow::Resu
     .await?;
     let returned = runs(laptop, &["return", "demo"]).await?;
     ensure!(returned.code == 0 && returned.stderr == "nave: demo is returned\n", "{returned:?}");
+    // What was reserved before stays so when it cannot be attached; what was not is given back.
+    let mut python = laptop.command("python3");
+    let taken = Background::start(python.args(["-u", "-m", "http.server", "8081", "--bind", "127.0.0.1"]))?;
+    taken.says("Serving HTTP").await?;
+    runs(laptop, &["reserve", "demo", "--for", "1h"]).await?.ok()?;
+    let refused = fails(laptop, &["attach", "demo"]).await?;
+    ensure!(refused.contains("8081") && refused.contains("demo stays reserved for you"), "{refused}");
+    ensure!(runs(laptop, &["list"]).await?.ok()?.contains("demo"), "it was returned");
+    runs(laptop, &["return", "demo"]).await?.ok()?;
+    let refused = fails(laptop, &["attach", "demo"]).await?;
+    ensure!(!refused.contains("stays reserved"), "{refused}");
+    assert_eq!(farm.json(&["board", "list"]).await?, Value::Array(Vec::new()));
     // Returning what has not begun is cancelling, and says so; also somebody else's, for whoever may.
     runs(laptop, &["reserve", "demo", "--from", &exact, "--for", "1h"]).await?.ok()?;
     let id = bookings(&farm).await?.pop().context("it was booked")?.id;
@@ -241,7 +267,10 @@ async fn several_places_are_reserved_at_once_or_none_on_netns_hosts() -> anyhow:
         ),
         (&["reserve", "--all", "--place", "bench", "--place", "shed"], "there is no place named \"shed\""),
         (&["reserve", "demo", "--timeout", "2d"], "--timeout: nobody waits longer than 24h at a time"),
-        (&["reserve", "nothing"], "nothing"),
+        (
+            &["reserve", "nothing"],
+            "there is no import description nothing: neither .not-my-board/nothing.toml",
+        ),
     ] {
         let said = fails(laptop, args).await?;
         ensure!(said.contains(words), "{args:?}: {said}");

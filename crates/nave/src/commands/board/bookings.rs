@@ -1,5 +1,6 @@
 //! `nave board bookings`: what is booked for later. Booking a place is `nave board reserve --from`.
 
+use anyhow::bail;
 use http::Method;
 use nave_boards::api::{Booking, BookingState};
 use serde_json::json;
@@ -34,12 +35,29 @@ pub(super) fn show(context: &Context<'_>, bookings: &[Booking], empty: &str) -> 
 pub(super) async fn cancel(context: &Context<'_>, names: &[String]) -> anyhow::Result<()> {
     let hub = context.hub().await?;
     for name in names {
-        let booking = all(context).await?.into_iter().find(|booking| is_meant(booking, name));
-        hub.act(Method::DELETE, &format!("/nave/v1/bookings/{}", segment(name)), &json!({})).await?;
-        let told = booking.as_ref().map(cancelled);
-        context.printer.talk(told.unwrap_or_else(|| format!("nave: the booking {name} is cancelled")));
+        let bookings = all(context).await?;
+        let booking = find(&bookings, name)?;
+        hub.act(Method::DELETE, &format!("/nave/v1/bookings/{}", segment(&booking.id)), &json!({})).await?;
+        context.printer.talk(cancelled(booking));
     }
     Ok(())
+}
+
+/// The booking that somebody means; their own also by its place, if it is the only one.
+fn find<'a>(bookings: &'a [Booking], text: &str) -> anyhow::Result<&'a Booking> {
+    if let Some(booking) = bookings.iter().find(|booking| is_meant(booking, text)) {
+        return Ok(booking);
+    }
+    let own: Vec<&Booking> =
+        bookings.iter().filter(|booking| booking.mine && booking.place == text).collect();
+    match own.as_slice() {
+        [only] => Ok(only),
+        [] => bail!("there is no booking {text:?}: `nave board bookings` lists them, with their ids"),
+        several => bail!(
+            "you have booked {text} {} times: name one of them by its id, which `nave board bookings` shows",
+            several.len()
+        ),
+    }
 }
 
 /// Whether somebody means this one: their own by its name, or any by its id.

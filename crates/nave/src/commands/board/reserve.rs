@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use jiff::tz::TimeZone;
 use nave_boards::api::{BookRequest, Booking, Reservation, ReserveSetRequest, Waiter, WantedPlace};
 use nave_boards::node::import::ImportDescription;
-use nave_boards::node::lookup::{Folders, Wish};
+use nave_boards::node::lookup::{Folders, LookupError, Wish};
 use nave_core::clock::Clock;
 
 use super::Context;
@@ -22,7 +22,12 @@ const TELL_EVERY: Duration = Duration::from_secs(2);
 /// The import description of a name, and what a reservation by it is called.
 pub(super) fn description(name: &str) -> anyhow::Result<(String, ImportDescription)> {
     let folders = Folders::of_process().context("cannot look for import descriptions")?;
-    let found = folders.read(name)?;
+    let found = folders.read(name).map_err(|error| match error {
+        LookupError::Missing(name) => anyhow!(
+            "there is no import description {name}: neither .not-my-board/{name}.toml in this folder or one above it, nor ~/.config/not-my-board/{name}.toml; --place PLACE needs none"
+        ),
+        other => other.into(),
+    })?;
     let description = ImportDescription::parse(&found.text).with_context(|| name.to_owned())?;
     Ok((found.name, description))
 }
