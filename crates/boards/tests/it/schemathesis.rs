@@ -58,12 +58,13 @@ async fn operator_finds_nothing(arguments: &[&str]) -> anyhow::Result<()> {
     let routes = boards.routes(Routes::default());
     let told = Tester::new(&url, &routes, SETTINGS, arguments)?.run().await?;
     ensure!(told.contains("No issues found"), "{told}");
-    // Otherwise it would have tested nothing but refusals.
-    for action in ["lease.granted", "lease.ended", "lease.booked", "place.closed", "place.opened"] {
+    // Otherwise it would have tested nothing but refusals. It books nothing: no time that it makes up lies within a year.
+    for (action, made_here) in
+        [("lease.granted", 1), ("lease.ended", 0), ("place.closed", 0), ("place.opened", 0)]
+    {
         let filter = EventFilter { action: Some(action.to_owned()), ..EventFilter::default() };
         let events = event::list(&hub.operator(), &hub.hub().store, &filter).await?;
-        let made_by_us = usize::from(matches!(action, "lease.granted" | "lease.booked"));
-        ensure!(events.len() > made_by_us, "nothing came of {action}: {events:?}\n{told}");
+        ensure!(events.len() > made_here, "nothing came of {action}: {events:?}\n{told}");
     }
     Ok(())
 }
