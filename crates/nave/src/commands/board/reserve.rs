@@ -26,7 +26,7 @@ pub(super) fn description(name: &str) -> anyhow::Result<(String, ImportDescripti
         LookupError::Missing(name) => anyhow!(
             "there is no import description {name}: neither .not-my-board/{name}.toml in this folder or one above it, nor ~/.config/not-my-board/{name}.toml; --place PLACE needs none"
         ),
-        other => other.into(),
+        unreadable @ LookupError::File { .. } => unreadable.into(),
     })?;
     let description = ImportDescription::parse(&found.text).with_context(|| name.to_owned())?;
     Ok((found.name, description))
