@@ -141,6 +141,14 @@ async fn a_place_is_booked_listed_and_cancelled_on_netns_hosts() -> anyhow::Resu
     ensure!(shorter.code == 0 && !shorter.stderr.contains("then it is booked"), "{shorter:?}");
     said(server, &["board", "return", "bench"]).await?;
 
+    bookings_are_cancelled(&farm, start).await?;
+    what_was_booked_begins(&farm, start).await
+}
+
+/// By name, by id and by place; the first is there, for two hours from `start` on.
+async fn bookings_are_cancelled(farm: &Farm, start: OffsetDateTime) -> anyhow::Result<()> {
+    let laptop = &farm.net.laptop;
+    let exact = (start + Duration::hours(1)).format(&Rfc3339)?;
     // Another place, if one is free then; programs read the booking.
     let either =
         ["reserve", "--place", "bench", "--place", "rack", "--from", &exact, "--for", "1h", "--json"];
@@ -161,7 +169,7 @@ async fn a_place_is_booked_listed_and_cancelled_on_netns_hosts() -> anyhow::Resu
         format!("nave: the booking of rack from {} on is cancelled\n", utc(second.starts_at)?),
     ];
     assert_eq!(cancelled.stderr, lines.concat());
-    assert_eq!(bookings(&farm).await?, []);
+    assert_eq!(bookings(farm).await?, []);
 
     // One without a name is found by its place, unless there are several.
     for hours in [1, 3] {
@@ -170,10 +178,16 @@ async fn a_place_is_booked_listed_and_cancelled_on_netns_hosts() -> anyhow::Resu
     }
     let several = fails(laptop, &["bookings", "cancel", "rack"]).await?;
     ensure!(several.contains("you have booked rack 2 times: name one of them by its id"), "{several}");
-    let first = bookings(&farm).await?.remove(0).id;
+    let first = bookings(farm).await?.remove(0).id;
     runs(laptop, &["bookings", "cancel", &first, "rack"]).await?.ok()?;
-    assert_eq!(bookings(&farm).await?, []);
+    assert_eq!(bookings(farm).await?, []);
+    Ok(())
+}
 
+/// A booking becomes a reservation, which is returned; what has not begun is cancelled by that.
+async fn what_was_booked_begins(farm: &Farm, start: OffsetDateTime) -> anyhow::Result<()> {
+    let (laptop, server) = (&farm.net.laptop, &farm.net.server);
+    let exact = (start + Duration::hours(1)).format(&Rfc3339)?;
     // One that begins at once is a reservation, which is returned.
     let soon = (Clock::system().now() + Duration::seconds(2)).format(&Rfc3339)?;
     runs(laptop, &["reserve", "demo", "--from", &soon, "--for", "1h"]).await?.ok()?;
@@ -198,7 +212,7 @@ async fn a_place_is_booked_listed_and_cancelled_on_netns_hosts() -> anyhow::Resu
     assert_eq!(farm.json(&["board", "list"]).await?, Value::Array(Vec::new()));
     // Returning what has not begun is cancelling, and says so; also somebody else's, for whoever may.
     runs(laptop, &["reserve", "demo", "--from", &exact, "--for", "1h"]).await?.ok()?;
-    let id = bookings(&farm).await?.pop().context("it was booked")?.id;
+    let id = bookings(farm).await?.pop().context("it was booked")?.id;
     let returned = runs(server, &["return", &id]).await?;
     let words = format!(
         "nave: the booking of bench by laptop from {} on is cancelled\n",
