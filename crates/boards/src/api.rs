@@ -15,6 +15,12 @@ pub use self::farm::{
 };
 use nave_core::matching;
 
+/// A text, as the description of the API tells of it: any but one with the character NUL.
+#[cfg(feature = "hub")]
+#[derive(Debug, utoipa::ToSchema)]
+#[schema(pattern = "^[^\\x00]*$")]
+pub struct Text(pub String);
+
 /// A part of a place, as its exporter describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
@@ -53,15 +59,19 @@ pub struct TcpInterface {
 /// A part that somebody wants: what it must be and have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct WantedPart {
     /// All of these.
     #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(value_type = Vec<Text>))]
     pub compatible: Vec<String>,
     /// USB interfaces of these names.
     #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(value_type = Vec<Text>))]
     pub usb: Vec<String>,
     /// TCP interfaces of these names.
     #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(value_type = Vec<Text>))]
     pub tcp: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
 //! What Nave's own tests stand on: hubs and nodes in this process, hosts in networks of their own, a machine with
-//! systemd or a kernel of its own, a browser, PostgreSQL and mail servers, a provider of sign-in, a test fleet, and whether the machine has what
+//! systemd or a kernel of its own, a browser, PostgreSQL and mail servers, a tester of APIs, a provider of sign-in, a test fleet, and whether the machine has what
 //! they need. Nothing here is part of the product; a test that needs one tool asks [`need()`] for it first.
 
 pub mod browser;
@@ -15,6 +15,7 @@ pub mod nspawn;
 pub mod oidc;
 pub mod person;
 pub mod postgres;
+pub mod schemathesis;
 pub mod smtp;
 pub mod vm;
 pub mod wait;

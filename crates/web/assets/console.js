@@ -83,6 +83,53 @@ setInterval(() => {
   if (!document.hidden) NaveTime.all.forEach((time) => time.tell());
 }, 5000);
 
+/** A time by the reader's clock, with its zone: `2026-12-01 14:00 GMT+1`. */
+function clock(at) {
+  const two = (number) => String(number).padStart(2, "0");
+  const seconds = at.getSeconds() ? `:${two(at.getSeconds())}` : "";
+  const zone = new Intl.DateTimeFormat("en", { timeZoneName: "short" }).formatToParts(at).find((part) => part.type === "timeZoneName");
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}${seconds} ${zone?.value ?? ""}`.trim();
+}
+
+// A time to the second, by the reader's clock
+
+class NaveClock extends HTMLElement {
+  static observedAttributes = ["at"];
+
+  connectedCallback() {
+    this.tell();
+  }
+
+  attributeChangedCallback() {
+    if (this.isConnected) this.tell();
+  }
+
+  tell() {
+    const at = new Date(this.getAttribute("at"));
+    if (!Number.isNaN(at.valueOf())) this.textContent = clock(at);
+  }
+}
+
+// A time to fill in: typed by the reader's clock. By how much that is ahead of UTC at that time goes with it, in minutes;
+// without that, the server takes the time for UTC, as the hint says.
+
+class NaveZone extends HTMLElement {
+  connectedCallback() {
+    if (this.ready) return;
+    this.ready = true;
+    const input = this.querySelector("input");
+    const hint = this.querySelector(".hint");
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (!input?.form || !zone) return;
+    if (hint) hint.textContent = hint.textContent.replace("In UTC", `In your time zone, ${zone}`);
+    input.form.addEventListener("formdata", ({ formData }) => {
+      const ahead = (new Date(`${input.value}Z`) - new Date(input.value)) / 60000;
+      if (Number.isFinite(ahead)) formData.set(`${input.name}_ahead`, String(Math.round(ahead)));
+    });
+  }
+}
+
 // Copying
 
 class NaveCopy extends HTMLElement {
@@ -387,6 +434,8 @@ class NaveStrip extends HTMLElement {
 
 for (const [name, element] of [
   ["nave-time", NaveTime],
+  ["nave-clock", NaveClock],
+  ["nave-zone", NaveZone],
   ["nave-copy", NaveCopy],
   ["nave-toast", NaveToast],
   ["nave-theme", NaveTheme],
@@ -441,6 +490,12 @@ document.addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", (event) => {
   if (event.persisted) document.querySelectorAll("button:disabled").forEach((pressed) => (pressed.disabled = false));
+});
+
+// A form that came back stays as it is, with what is wrong with it, whatever happens elsewhere meanwhile.
+document.addEventListener("htmx:before:request", (event) => {
+  const part = event.detail.ctx?.sourceElement;
+  if (part?.getAttribute("hx-trigger")?.includes("nave:") && part.querySelector("[aria-invalid], .note.bad[role=alert]")) event.preventDefault();
 });
 
 document.addEventListener("htmx:response:error", (event) => {

@@ -98,10 +98,25 @@ pub fn address(name: &str) -> &'static str {
 
 /// Answers for an asset.
 pub async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Response {
-    let Some(asset) = ASSETS.served.get(&file) else {
-        return (StatusCode::NOT_FOUND, "there is no such file; reload the page that names it\n")
-            .into_response();
-    };
+    match ASSETS.served.get(&file) {
+        Some(asset) => answer(asset, &headers, "public, max-age=31536000, immutable"),
+        None => {
+            (StatusCode::NOT_FOUND, "there is no such file; reload the page that names it\n").into_response()
+        }
+    }
+}
+
+/// Answers for the icon that browsers ask for by themselves, where a page names none. The address tells nothing of the
+/// content, so it is asked for again after a day.
+pub async fn favicon(headers: HeaderMap) -> Response {
+    let file = address("favicon.svg").trim_start_matches(FOLDER);
+    match ASSETS.served.get(file) {
+        Some(asset) => answer(asset, &headers, "public, max-age=86400"),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn answer(asset: &Asset, headers: &HeaderMap, cached: &'static str) -> Response {
     let has = |name, word: &str| {
         headers.get_all(name).iter().any(|value| value.to_str().is_ok_and(|value| accepts(value, word)))
     };
@@ -115,7 +130,7 @@ pub async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Response {
     };
     let send = response.headers_mut();
     send.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.kind));
-    send.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    send.insert(header::CACHE_CONTROL, HeaderValue::from_static(cached));
     send.insert(header::ETAG, asset.tag.clone());
     send.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     send.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -197,6 +212,17 @@ mod tests {
         for refused in ["", "br", "gzip;q=0", "gzip; q=0.0", "xgzip", ";;;,"] {
             assert!(!accepts(refused, "gzip"), "{refused}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_icon_has_an_address_that_browsers_know() {
+        let response = favicon(HeaderMap::new()).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "image/svg+xml");
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "public, max-age=86400");
+        let mut headers = HeaderMap::new();
+        headers.insert(header::IF_NONE_MATCH, response.headers()[header::ETAG].clone());
+        assert_eq!(favicon(headers).await.status(), StatusCode::NOT_MODIFIED);
     }
 
     #[tokio::test]

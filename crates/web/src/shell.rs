@@ -3,7 +3,7 @@
 
 use time::OffsetDateTime;
 
-use crate::ui::{Ago, Moment, Tone};
+use crate::ui::{Ago, Exact, Moment, Tone};
 use crate::{assets, words};
 
 /// One entry of the menu.
@@ -157,6 +157,11 @@ impl Shell {
     /// How long ago a time is, or a word where there is none.
     pub fn ago_or(&self, at: &Option<OffsetDateTime>, never: &'static str) -> Ago {
         at.map_or(Ago::Never(never), |at| Ago::At(self.ago(&at)))
+    }
+
+    /// A time to the second, by the clock of whoever looks.
+    pub fn clock(&self, at: &OffsetDateTime) -> Exact {
+        Exact(*at)
     }
 
     /// A time to the second.

@@ -212,6 +212,7 @@ pub enum BookingState {
 pub struct BookRequest {
     /// Any one of these; without them, any place.
     #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(value_type = Vec<super::Text>))]
     pub places: Vec<String>,
     /// It must have these parts, each by a part of its own.
     #[serde(default)]
@@ -262,6 +263,7 @@ pub struct Waiter {
 pub struct ReserveRequest {
     /// Any one of these; without them, any place.
     #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(value_type = Vec<super::Text>))]
     pub places: Vec<String>,
     /// It must have these parts, each by a part of its own.
     #[serde(default)]
@@ -287,6 +289,7 @@ pub struct ReserveRequest {
 pub struct WantedPlace {
     /// Any one of these; without them, any place.
     #[serde(default)]
+    #[cfg_attr(feature = "hub", schema(value_type = Vec<super::Text>))]
     pub places: Vec<String>,
     /// It must have these parts, each by a part of its own.
     #[serde(default)]

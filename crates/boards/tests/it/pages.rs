@@ -80,7 +80,7 @@ impl Visit {
 }
 
 /// An exporter that lets in whom it is told to.
-async fn exporter(hub: &TestHub, name: &str) -> anyhow::Result<DropGuard> {
+pub async fn exporter(hub: &TestHub, name: &str) -> anyhow::Result<DropGuard> {
     let mut client = Client::connect(hub, "10.77.0.2").await?;
     client.register(name).await?;
     let stop = CancellationToken::new();

@@ -118,9 +118,6 @@ impl Farm {
         visit.presses("Sign in").await?;
         visit.reads("Continue in not-my-board CLI").await?;
         let complaints = visit.browser.complaints().await?;
-        // A page of plain text has no icon.
-        let complaints: Vec<String> =
-            complaints.into_iter().filter(|line| !line.contains("favicon.ico")).collect();
         ensure!(complaints.is_empty(), "{}", complaints.join("\n"));
         let ended = tokio::time::timeout(PATIENCE, login.wait()).await??;
         ensure!(ended.success(), "login: {ended}");

@@ -47,8 +47,11 @@ pub enum Board {
     Power(Power),
     /// Reserve a place, or several at once
     Reserve(Reserve),
-    /// List what is booked for later
-    Bookings,
+    /// List what is booked for later, or cancel some of it
+    Bookings {
+        #[command(subcommand)]
+        command: Option<Bookings>,
+    },
     /// Return a place, or cancel a booking; also somebody else's, for whoever may manage places
     Return {
         /// The reservation's name, or the place's; or the booking's name, or its id
@@ -84,6 +87,21 @@ pub enum Board {
     },
     /// Take over the settings of not-my-board's hub: prints them as settings of this one, and says what is different
     ImportConfig(ImportConfig),
+    /// Print shell completions: those of `nave completions`
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bookings {
+    /// Cancel bookings: one's own, or anybody's, for whoever may manage places
+    Cancel {
+        /// The bookings' names, or their ids; or a place, of which one has a single booking
+        #[arg(value_name = "NAME|ID|PLACE", required = true)]
+        names: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -196,6 +214,6 @@ pub struct Reserve {
     #[arg(long, value_name = "TIME", conflicts_with = "all")]
     pub from: Option<String>,
     /// How long to wait for a place that others have; 0s not at all
-    #[arg(long, value_name = "PERIOD", default_value = "24h")]
+    #[arg(long, value_name = "PERIOD", default_value = "24h", conflicts_with = "from")]
     pub timeout: Period,
 }

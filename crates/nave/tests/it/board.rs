@@ -19,21 +19,21 @@ const PAGE: &str = "a page of the board";
 const EXPORT: &str = "port = 2192\n[[parts]]\ncompatible = [\"demo\", \"v2\"]\ntcp.http = { host = \"127.0.0.1\", port = 8080 }\n";
 const IMPORT: &str = "[parts.web]\ncompatible = [\"demo\"]\ntcp.http = { local_port = 8081 }\n";
 
-fn nave(host: &Host, args: &[&str]) -> Command {
+pub fn nave(host: &Host, args: &[&str]) -> Command {
     let mut command = host.command(NAVE);
     command.args(args);
     command
 }
 
-async fn said(host: &Host, args: &[&str]) -> anyhow::Result<String> {
+pub async fn said(host: &Host, args: &[&str]) -> anyhow::Result<String> {
     run(&mut nave(host, args)).await?.ok()
 }
 
-struct Farm {
-    net: Net,
+pub struct Farm {
+    pub net: Net,
     hub: Background,
     _lab: Background,
-    exporter: Background,
+    pub exporter: Background,
     _service: Background,
 }
 
@@ -44,7 +44,7 @@ async fn start_exporter(net: &Net) -> anyhow::Result<Background> {
     Ok(exporter)
 }
 
-async fn farm() -> anyhow::Result<Farm> {
+pub async fn farm() -> anyhow::Result<Farm> {
     let net = Net::server_lab_laptop()?;
     let hub = Background::start(&mut nave(&net.server, &["hub"]))?;
     hub.says("the hub is ready").await?;
@@ -73,7 +73,7 @@ async fn farm() -> anyhow::Result<Farm> {
 }
 
 impl Farm {
-    async fn json(&self, args: &[&str]) -> anyhow::Result<Value> {
+    pub async fn json(&self, args: &[&str]) -> anyhow::Result<Value> {
         let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
         Ok(serde_json::from_str(&said(&self.net.laptop, &args).await?)?)
     }

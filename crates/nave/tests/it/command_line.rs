@@ -39,6 +39,8 @@ async fn the_reference_is_the_program() -> anyhow::Result<()> {
     for shell in ["bash", "zsh", "fish"] {
         let completions = run(&mut nave(data.path(), &["completions", shell])).await?.ok()?;
         assert!(completions.contains("forward"), "{shell}");
+        let boards = run(&mut nave(data.path(), &["board", "completions", shell])).await?.ok()?;
+        assert_eq!(boards, completions);
     }
     Ok(())
 }

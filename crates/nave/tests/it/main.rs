@@ -4,6 +4,7 @@
 
 mod backup;
 mod board;
+mod board_booking;
 mod command_line;
 mod docs;
 mod import_config;

@@ -15,11 +15,11 @@ use crate::visitor::Arrival;
 const LONGEST_REPORT: usize = 2000;
 
 pub(crate) fn routes(routes: Routes) -> Routes {
-    routes.get("/assets/{file}", Access::Open, assets::serve).post("/csp-report", Access::Open, blocked).get(
-        "/{*path}",
-        Access::Open,
-        nothing,
-    )
+    routes
+        .get("/assets/{file}", Access::Open, assets::serve)
+        .get("/favicon.ico", Access::Open, assets::favicon)
+        .post("/csp-report", Access::Open, blocked)
+        .get("/{*path}", Access::Open, nothing)
 }
 
 /// A page tried to load or run what it may not: a defect of ours, or somebody's attempt.

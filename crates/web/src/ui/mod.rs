@@ -5,7 +5,7 @@ mod field;
 mod parts;
 
 pub use field::{Field, Filled};
-pub use parts::{Ago, Icon, Moment, QrCode, Told, icon, told};
+pub use parts::{Ago, Exact, Icon, Moment, QrCode, Told, icon, told};
 
 /// The tone of a mark: what colour it has, and what that colour says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -84,6 +84,23 @@ impl Display for Moment {
 
 impl HtmlSafe for Moment {}
 
+/// A time to the second, which browsers tell by their own clock; without scripts it is told in UTC.
+#[derive(Clone, Copy, Debug)]
+pub struct Exact(pub OffsetDateTime);
+
+impl Display for Exact {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(
+            f,
+            r#"<nave-clock hx-morph-skip-children at="{}">{}</nave-clock>"#,
+            self.0.format(&Rfc3339).unwrap_or_default(),
+            words::exact(self.0),
+        )
+    }
+}
+
+impl HtmlSafe for Exact {}
+
 /// A message of a service as people read it: a sentence, in which what stands in backticks is code.
 #[derive(Clone, Debug)]
 pub struct Told(String);

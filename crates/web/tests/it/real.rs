@@ -30,6 +30,7 @@ fn pages(hub: &TestHub, person: &TestPerson) -> Vec<String> {
         "/oidc/begin/{provider}",
         "/{*path}",
         "/assets/{file}",
+        "/favicon.ico",
     ];
     let is_page = |access| matches!(access, Access::Page(_) | Access::OwnPage | Access::Open);
     let rows =

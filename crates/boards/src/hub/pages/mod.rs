@@ -28,6 +28,9 @@ use crate::api::{FarmPlace, Waiter};
 
 type Fleet = Extension<Boards>;
 
+/// How many minutes a clock can be away from UTC.
+const MOST_AHEAD: i64 = 24 * 60;
+
 impl Section for Boards {
     fn entry(&self) -> Entry {
         Entry { name: "Boards", path: "/boards", icon: "boards", action: READ, topic: NAME }
@@ -90,8 +93,10 @@ fn seconds(fields: &Fields, name: &'static str) -> Result<u64> {
     Ok(period.0.as_secs())
 }
 
-/// From when, as a browser sends what somebody picked; the field says that it is in UTC. `None` when it was left empty.
-fn start(fields: &Fields, name: &'static str) -> Result<Option<OffsetDateTime>> {
+/// From when, as a browser sends what somebody picked: by a clock that is some minutes ahead of UTC, or in UTC where it
+/// does not say so. `None` when it was left empty.
+fn start(fields: &Fields) -> Result<Option<OffsetDateTime>> {
+    let name = "from";
     let Some(text) = fields.filled(name)? else { return Ok(None) };
     let shapes = [
         format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]"),
@@ -101,7 +106,18 @@ fn start(fields: &Fields, name: &'static str) -> Result<Option<OffsetDateTime>> 
     let read = shapes.into_iter().find_map(|shape| PrimitiveDateTime::parse(text.trim(), shape).ok());
     let start =
         read.ok_or_else(|| Error::invalid(name, format!("{text:?} is no time: write 2026-12-01 14:00")))?;
-    Ok(Some(start.assume_utc()))
+    let ahead: i64 = match fields.filled("from_ahead")?.map(str::parse) {
+        None => 0,
+        Some(Ok(minutes)) if (-MOST_AHEAD..=MOST_AHEAD).contains(&minutes) => minutes,
+        Some(_) => {
+            return Err(Error::invalid(
+                name,
+                "comes from a clock that is more than a day ahead of UTC or behind it",
+            ));
+        }
+    };
+    let start = start.assume_utc().checked_sub(time::Duration::minutes(ahead));
+    Ok(Some(start.ok_or_else(|| Error::invalid(name, "is no time that can be reckoned with"))?))
 }
 
 /// An error of a service beside the field of a form that it is about.

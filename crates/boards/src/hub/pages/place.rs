@@ -9,7 +9,6 @@ use nave_web::error::PageError;
 use nave_web::form::Form;
 use nave_web::ui::Filled;
 use nave_web::visitor::Visitor;
-use nave_web::words;
 use nave_web::{Answer, Shared, done, may, refuse, shell, show};
 
 use super::views::{Forms, May, PlacePage, is_mine, path_of};
@@ -143,8 +142,8 @@ async fn book(
     Form(fields): Form,
 ) -> Answer {
     let booked = async {
-        let starts_at = start(&fields, "from")?
-            .ok_or_else(|| Error::invalid("from", "must be a time that lies ahead"))?;
+        let starts_at =
+            start(&fields)?.ok_or_else(|| Error::invalid("from", "must be a time that lies ahead"))?;
         let request = BookRequest {
             places: vec![name.clone()],
             parts: Vec::new(),
@@ -155,10 +154,7 @@ async fn book(
         bookings::book(&visitor.op, &hub, &boards, request).await
     };
     match booked.await {
-        Ok(booking) => {
-            let words = format!("{name} is booked for you from {}.", words::exact(booking.starts_at));
-            Ok(done(&path_of(&name), &words))
-        }
+        Ok(_) => Ok(done(&path_of(&name), &format!("{name} is booked for you."))),
         Err(error) => {
             let error = beside(error, "time");
             let forms = Forms { book: Filled::refused(&fields, &error), ..Forms::default() };

@@ -6,7 +6,6 @@ use nave_core::hub::http::{Access, Routes};
 use nave_web::form::{Fields, Form};
 use nave_web::ui::Filled;
 use nave_web::visitor::Visitor;
-use nave_web::words;
 use nave_web::{Answer, Shared, done, refuse, shell, show};
 use time::OffsetDateTime;
 
@@ -32,13 +31,9 @@ async fn form(visitor: Visitor, hub: Shared, RawQuery(query): RawQuery) -> Answe
 
 async fn reserve(visitor: Visitor, hub: Shared, boards: Fleet, Form(fields): Form) -> Answer {
     let reserved = async {
-        if let Some(starts_at) = start(&fields, "from")? {
+        if let Some(starts_at) = start(&fields)? {
             let booking = book(&visitor, &hub, &boards, &fields, starts_at).await?;
-            let from = words::exact(booking.starts_at);
-            return Ok((
-                path_of(&booking.place),
-                format!("{} is booked for you from {from}.", booking.place),
-            ));
+            return Ok((path_of(&booking.place), format!("{} is booked for you.", booking.place)));
         }
         let request = ReserveSetRequest {
             wants: wants(&fields)?,

@@ -160,9 +160,14 @@ pub async fn attach(context: &Context<'_>, args: Attach) -> anyhow::Result<()> {
         agent.reserve(&found.name, &found.text, found.place.as_deref()).await?;
         before.tell_new(context).await;
         let attached = agent.attach(&found.name).await;
-        if attached.is_err() {
+        match &attached {
+            Ok(()) => {}
+            // It may have been waited for.
+            Err(_) if before.had(&found.name) => {
+                context.printer.talk(format!("nave: {} stays reserved for you", found.name));
+            }
             // Whoever could not use it does not keep it.
-            agent.give_back(&found.name, true).await?;
+            Err(_) => agent.give_back(&found.name, true).await?,
         }
         attached.map_err(anyhow::Error::new)
     };

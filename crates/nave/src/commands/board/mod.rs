@@ -1,6 +1,7 @@
 //! `nave board …`: the farm of a Nave hub, by its API.
 
 mod agent;
+mod bookings;
 mod export;
 mod import_config;
 mod ran;
@@ -9,15 +10,15 @@ mod whole;
 
 use http::Method;
 use nave_boards::api::{
-    Booking, BookingState, FarmPlace, HandOver, Part, PlaceDetail, Reservation, ReservationChange,
-    SetMaintenance, Waiter, assign,
+    BookingState, FarmPlace, HandOver, Part, PlaceDetail, Reservation, ReservationChange, SetMaintenance,
+    Waiter, assign,
 };
 use serde_json::json;
 use time::OffsetDateTime;
 
 use super::Context;
 use super::node::moment;
-use crate::cli::board::Board;
+use crate::cli::board::{Board, Bookings};
 use crate::client::segment;
 
 pub async fn run(context: &Context<'_>, command: Board) -> anyhow::Result<()> {
@@ -44,21 +45,14 @@ pub async fn run(context: &Context<'_>, command: Board) -> anyhow::Result<()> {
             )
         }
         Board::Who => who(context).await,
-        Board::Bookings => {
-            let bookings = bookings(context).await?;
-            show_bookings(context, &bookings, "nothing is booked: `nave board reserve --from` changes that")
+        Board::Bookings { command: None } => bookings::list(context).await,
+        Board::Bookings { command: Some(Bookings::Cancel { names }) } => {
+            bookings::cancel(context, &names).await
         }
         Board::Show { place } => show(context, &place).await,
         Board::Power(args) => ran::power(context, args).await,
         Board::Reserve(args) => reserve::run(context, args).await,
-        Board::Return { names } => {
-            let hub = context.hub().await?;
-            for name in &names {
-                hub.act(Method::DELETE, &reservation(name), &json!({})).await?;
-                printer.talk(format!("nave: {name} is returned"));
-            }
-            Ok(())
-        }
+        Board::Return { names } => give_back(context, &names).await,
         Board::Extend { name, period } => {
             let change = ReservationChange { seconds: period.0.as_secs() };
             let hub = context.hub().await?;
@@ -83,7 +77,26 @@ pub async fn run(context: &Context<'_>, command: Board) -> anyhow::Result<()> {
             printer.talk(format!("nave: {place} is in service again"));
             Ok(())
         }
+        Board::Completions { shell } => super::reference::completions(context, shell),
     }
+}
+
+/// Returns places, and cancels bookings: what a name is, the hub decides, and what became of it is told.
+async fn give_back(context: &Context<'_>, names: &[String]) -> anyhow::Result<()> {
+    let hub = context.hub().await?;
+    for name in names {
+        let held = reservations(context).await?;
+        let booked = bookings::all(context).await?;
+        let is_held = held
+            .iter()
+            .any(|held| held.id == *name || held.place == *name || (held.mine && held.name == *name));
+        let booking = booked.iter().find(|booking| !is_held && bookings::is_meant(booking, name));
+        hub.act(Method::DELETE, &reservation(name), &json!({})).await?;
+        context
+            .printer
+            .talk(booking.map_or_else(|| format!("nave: {name} is returned"), bookings::cancelled));
+    }
+    Ok(())
 }
 
 fn reservation(name: &str) -> String {
@@ -96,25 +109,6 @@ fn maintenance(place: &str) -> String {
 
 async fn reservations(context: &Context<'_>) -> anyhow::Result<Vec<Reservation>> {
     context.hub().await?.get("/nave/v1/reservations").await
-}
-
-async fn bookings(context: &Context<'_>) -> anyhow::Result<Vec<Booking>> {
-    context.hub().await?.get("/nave/v1/bookings").await
-}
-
-fn show_bookings(context: &Context<'_>, bookings: &[Booking], empty: &str) -> anyhow::Result<()> {
-    let row = |booking: &Booking| {
-        vec![
-            booking.place.clone(),
-            booking.holder.clone(),
-            booking.name.clone(),
-            moment(booking.starts_at),
-            moment(booking.until),
-            if booking.state == BookingState::Waiting { "waits for the place" } else { "" }.to_owned(),
-            booking.id.clone(),
-        ]
-    };
-    context.printer.rows(bookings, &["BOOKED", "BY", "NAME", "FROM", "UNTIL", "STATE", "ID"], row, empty)
 }
 
 async fn places(context: &Context<'_>) -> anyhow::Result<Vec<FarmPlace>> {
@@ -199,7 +193,7 @@ fn own_row(reservation: &Reservation) -> Vec<String> {
 async fn who(context: &Context<'_>) -> anyhow::Result<()> {
     let held = reservations(context).await?;
     let queue: Vec<Waiter> = context.hub().await?.get("/nave/v1/reservations/queue").await?;
-    let booked = bookings(context).await?;
+    let booked = bookings::all(context).await?;
     let printer = context.printer;
     if printer.is_json() {
         return printer.value(&json!({ "reservations": held, "queue": queue, "bookings": booked }));
@@ -215,7 +209,7 @@ async fn who(context: &Context<'_>) -> anyhow::Result<()> {
     printer.rows(&held, &["PLACE", "USER", "SINCE", "UNTIL"], row, "every place is free")?;
     if !booked.is_empty() {
         printer.data("");
-        show_bookings(context, &booked, "")?;
+        bookings::show(context, &booked, "")?;
     }
     if queue.is_empty() {
         return Ok(());

@@ -101,6 +101,12 @@ impl Before {
         Self(looking.await)
     }
 
+    /// Whether there was one of that name, or of that place.
+    pub fn had(&self, name: &str) -> bool {
+        let held = self.0.iter().flat_map(|(_, before)| before);
+        held.into_iter().any(|held| held.name == name || held.place == name)
+    }
+
     /// Says what was printed for those reservations that there were not before.
     pub async fn tell_new(&self, context: &Context<'_>) {
         let Some((hub, before)) = &self.0 else { return };

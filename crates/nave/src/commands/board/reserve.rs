@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use jiff::tz::TimeZone;
 use nave_boards::api::{BookRequest, Booking, Reservation, ReserveSetRequest, Waiter, WantedPlace};
 use nave_boards::node::import::ImportDescription;
-use nave_boards::node::lookup::{Folders, Wish};
+use nave_boards::node::lookup::{Folders, LookupError, Wish};
 use nave_core::clock::Clock;
 
 use super::Context;
@@ -22,7 +22,12 @@ const TELL_EVERY: Duration = Duration::from_secs(2);
 /// The import description of a name, and what a reservation by it is called.
 pub(super) fn description(name: &str) -> anyhow::Result<(String, ImportDescription)> {
     let folders = Folders::of_process().context("cannot look for import descriptions")?;
-    let found = folders.read(name)?;
+    let found = folders.read(name).map_err(|error| match error {
+        LookupError::Missing(name) => anyhow!(
+            "there is no import description {name}: neither .not-my-board/{name}.toml in this folder or one above it, nor ~/.config/not-my-board/{name}.toml; --place PLACE needs none"
+        ),
+        unreadable @ LookupError::File { .. } => unreadable.into(),
+    })?;
     let description = ImportDescription::parse(&found.text).with_context(|| name.to_owned())?;
     Ok((found.name, description))
 }
@@ -46,7 +51,8 @@ pub async fn run(context: &Context<'_>, args: Reserve) -> anyhow::Result<()> {
         super::ran::tell_before(context, &hub, one).await?;
     }
     match reserved.as_slice() {
-        [only] => super::tell(context, only)?,
+        // A list where several can be asked for in the same words, however many they are.
+        [only] if !args.all || !context.printer.is_json() => super::tell(context, only)?,
         several if context.printer.is_json() => return context.printer.value(&several),
         several => {
             for one in several {
@@ -70,9 +76,14 @@ async fn book(
     period: Option<Duration>,
 ) -> anyhow::Result<()> {
     let zone = TimeZone::system();
-    let starts_at = when::parse(from, Clock::system().now(), &zone).context("--from")?;
+    let now = Clock::system().now();
+    let starts_at = when::parse(from, now, &zone).context("--from")?;
+    if starts_at <= now {
+        let at = when::words(starts_at, &zone);
+        bail!("--from: {at} has passed; without --from, a place is reserved now");
+    }
     let Ok([WantedPlace { places, parts, name }]) = <[WantedPlace; 1]>::try_from(wants) else {
-        bail!("--from books one place at a time");
+        bail!("--from books one place at a time: book them one by one");
     };
     let Some(period) = period else { bail!("--for: say for how long, such as --for 2h") };
     let request = BookRequest { places, parts, name, starts_at, seconds: period.as_secs() };
