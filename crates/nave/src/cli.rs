@@ -155,6 +155,10 @@ pub struct HubArgs {
     /// The address that invitations name [default: the listened one, or this machine's name or address]
     #[arg(long, value_name = "URL", env = "NAVE_URL", hide_env_values = true)]
     pub url: Option<HubUrl>,
+
+    /// Make these agents, if there are none yet: a file in YAML, or a folder of them
+    #[arg(long, value_name = "FILE_OR_FOLDER", env = "NAVE_AGENTS", hide_env_values = true)]
+    pub agents: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

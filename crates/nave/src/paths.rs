@@ -24,17 +24,21 @@ pub fn data_folder(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 
 /// The access key from the environment, or from `.env` in the working folder.
 pub fn access_key_text() -> Option<String> {
-    let named = |text: String| {
-        let text = text.trim().trim_matches(['"', '\'']).to_owned();
-        (!text.is_empty()).then_some(text)
+    setting("HUB_ACCESS_KEY")
+}
+
+/// A setting from the environment, or from `.env` in the working folder, as NAISYS reads its own.
+pub fn setting(name: &str) -> Option<String> {
+    let text = match std::env::var(name) {
+        Ok(text) => text,
+        Err(_) => dot_env().into_iter().find(|(key, _)| key == name)?.1,
     };
-    if let Ok(text) = std::env::var("HUB_ACCESS_KEY") {
-        return named(text);
-    }
-    let file = std::fs::read_to_string(".env").ok()?;
-    file.lines().find_map(|line| {
-        let line = line.trim();
-        let line = line.strip_prefix("export ").unwrap_or(line);
-        named(line.strip_prefix("HUB_ACCESS_KEY=")?.to_owned())
-    })
+    let text = text.trim().to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+/// What stands in `.env` in the working folder, in its order; lines that mean nothing are left out.
+pub fn dot_env() -> Vec<(String, String)> {
+    let file = dotenvy::from_path_iter(".env");
+    file.map(|lines| lines.filter_map(Result::ok).collect()).unwrap_or_default()
 }

@@ -36,14 +36,8 @@ impl Fleet for Agents {
     fn begin(&self, hub: Arc<Hub>) -> BoxFuture<'static, Result<()>> {
         let agents = self.clone();
         async move {
-            let op = hub.op("agents.begin");
-            *agents.directory().write() = directory::store::all(&mut hub.store.read().await?).await?;
-            settings::begin(&op, &hub).await?;
-            files::begin(&op, &hub, &agents).await?;
-            mail::begin(&op, &hub, &agents).await?;
-            runs::begin(&op, &hub, &agents).await?;
-            budgets::review(&op, &hub, &agents).await?;
-            Ok(())
+            settings::begin(&hub.op("agents.begin"), &hub).await?;
+            read_all(&hub, &agents).await
         }
         .boxed()
     }
@@ -116,4 +110,16 @@ impl Fleet for Agents {
     fn hear(&self, _: Arc<Hub>, _: NodeHappening) -> BoxFuture<'static, ()> {
         std::future::ready(()).boxed()
     }
+}
+
+/// Reads what the database has.
+pub(super) async fn read_all(hub: &Arc<Hub>, agents: &Agents) -> Result<()> {
+    let op = hub.op("agents.begin");
+    let rows = directory::store::all(&mut hub.store.read().await?).await?;
+    *agents.directory().write() = rows;
+    files::begin(&op, hub, agents).await?;
+    mail::begin(&op, hub, agents).await?;
+    runs::begin(&op, hub, agents).await?;
+    budgets::review(&op, hub, agents).await?;
+    Ok(())
 }

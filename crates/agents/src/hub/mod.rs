@@ -9,6 +9,7 @@ mod dispatch;
 mod files;
 mod fleet;
 pub mod hosts;
+pub mod import;
 pub mod letters;
 mod live;
 mod mail;

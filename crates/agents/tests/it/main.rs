@@ -1,1 +1,3 @@
 //! The agent fleet from outside: at a running hub, with the programs that people have.
+
+mod import;

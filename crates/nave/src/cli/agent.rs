@@ -96,6 +96,16 @@ pub enum Agent {
     /// Models that agents think and draw with
     #[command(subcommand)]
     Model(Model),
+    /// Take over the agents, mail, logs, costs, files, certificate and access key of a NAISYS hub; this hub must not run
+    Import {
+        /// The NAISYS_FOLDER of that hub, which must not run either
+        folder: PathBuf,
+    },
+    /// Write the configuration of every agent into a folder, as files of NAISYS
+    Export {
+        /// The folder, which must be empty or not there yet
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

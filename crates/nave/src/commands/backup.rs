@@ -45,7 +45,7 @@ pub async fn write(context: &Context<'_>, args: Backup) -> anyhow::Result<()> {
     let origin = Origin {
         folder: &context.data,
         url: &url,
-        sets: &migration_sets(&hub::fleets(&HubConfig::default())?.0),
+        sets: &migration_sets(&hub::fleets(&HubConfig::default())?.fleets),
         credentials: credentials.as_deref(),
     };
     let progress = crate::printer::Progress::start("writing the backup");
@@ -67,7 +67,7 @@ pub async fn restore(context: &Context<'_>, args: Restore) -> anyhow::Result<()>
     let target = Target {
         folder: &context.data,
         url: &url,
-        sets: &migration_sets(&hub::fleets(&HubConfig::default())?.0),
+        sets: &migration_sets(&hub::fleets(&HubConfig::default())?.fleets),
         force: args.force,
         clock: &Clock::system(),
     };

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use nave_agents::hub::Agents;
+use nave_agents::api::NewVariable;
 use nave_agents::hub::config::AgentsConfig;
+use nave_agents::hub::roster::{self, Seed};
+use nave_agents::hub::{Agents, settings};
 use nave_boards::hub::Boards;
 use nave_boards::hub::config::BoardsConfig;
 use nave_core::clock::Clock;
@@ -19,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{BadConfiguration, Context};
 use crate::cli::HubArgs;
-use crate::logging;
+use crate::{logging, paths};
 
 /// The hub's settings, unless it is told otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/nave/hub.toml";
@@ -32,10 +34,19 @@ pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -
         config.tls.cert = Some(cert);
         config.tls.key = Some(key);
     }
+    if let (true, Some(port)) =
+        (config.listen.is_empty() && config.listener.is_empty(), paths::setting("HUB_PORT"))
+    {
+        let port = port.parse().map_err(|_| BadConfiguration(format!("HUB_PORT: {port:?} is no port")))?;
+        config.listen.push((std::net::Ipv6Addr::UNSPECIFIED, port).into());
+    }
+    // Before anything is started: a mistake in a file shall not need a second start.
+    let seed = args.agents.as_deref().map(Seed::read).transpose();
+    let seed = seed.map_err(|error| BadConfiguration(error.message()))?;
     config.database = args.database.or(config.database);
     config.url = args.url.or(config.url);
     let first = !context.data.join("hub.key").exists();
-    let (fleets, sections) = fleets(&config)?;
+    let Fleets { fleets, sections, agents } = fleets(&config)?;
     let setup = HubSetup {
         folder: context.data.clone(),
         fleets,
@@ -51,20 +62,54 @@ pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -
         StartError::Database(words) => anyhow::Error::new(BadConfiguration(words)),
         other => other.into(),
     })?;
+    if let Some(seed) = seed {
+        seed_agents(&running, &agents, seed).await?;
+    }
     greet(context, &running, first).await?;
     until_told_to_stop(running).await
 }
 
 /// The fleets, and what they bring to the console.
-pub type Fleets = (Vec<Arc<dyn Fleet>>, Vec<Arc<dyn Section>>);
+pub struct Fleets {
+    pub fleets: Vec<Arc<dyn Fleet>>,
+    pub sections: Vec<Arc<dyn Section>>,
+    /// The agent fleet, for what is done with it before anybody comes.
+    pub agents: Agents,
+}
 
 /// What nodes and foreign clients are put to work in, and what that brings to the console.
 pub fn fleets(config: &HubConfig) -> anyhow::Result<Fleets> {
     let bad = |error: ConfigError| BadConfiguration(error.to_string());
     let boards = BoardsConfig::read(&config.boards).map_err(bad)?;
     let boards = Arc::new(Boards::new(boards).map_err(bad)?);
-    let agents = Arc::new(Agents::new(AgentsConfig::read(&config.agents).map_err(bad)?));
-    Ok((vec![Arc::<Boards>::clone(&boards), agents], vec![boards]))
+    let agents = Agents::new(AgentsConfig::read(&config.agents).map_err(bad)?);
+    let fleets: Vec<Arc<dyn Fleet>> = vec![Arc::<Boards>::clone(&boards), Arc::new(agents.clone())];
+    Ok(Fleets { fleets, sections: vec![boards], agents })
+}
+
+/// Makes agents where there are none, and takes over what stands in `.env`, as NAISYS's hub does at its first start.
+async fn seed_agents(running: &RunningHub, agents: &Agents, seed: Seed) -> anyhow::Result<()> {
+    let (hub, op) = (&running.hub, running.hub.op("agents.seed"));
+    let made = roster::seed(&op, hub, agents, seed).await?;
+    if made == 0 {
+        tracing::info!("there are agents already: none is made from --agents");
+        return Ok(());
+    }
+    tracing::info!(made, "agents were made");
+    if !settings::variables(&op, hub).await?.is_empty() {
+        return Ok(());
+    }
+    for (key, value) in paths::dot_env() {
+        if settings::EXCLUDED.contains(&key.as_str()) {
+            continue;
+        }
+        let new = NewVariable { value: Some(value), exported: Some(false) };
+        match settings::set_variable(&op, hub, agents, &key, new).await {
+            Ok(()) => tracing::info!(key, "a variable was taken over from .env"),
+            Err(error) => tracing::warn!(key, %error, "a variable in .env was left out"),
+        }
+    }
+    Ok(())
 }
 
 /// The configuration file, if there is one.

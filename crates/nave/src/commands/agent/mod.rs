@@ -1,5 +1,7 @@
 //! `nave agent …`: the agent fleet of a Nave hub, by its API.
 
+mod export;
+mod import;
 mod logs;
 mod mail;
 mod money;
@@ -91,6 +93,8 @@ pub async fn run(context: &Context<'_>, command: Agent) -> anyhow::Result<()> {
         Agent::Host(command) => host(context, command).await,
         Agent::Variable(command) => settings::variable(context, command).await,
         Agent::Model(command) => settings::model(context, command).await,
+        Agent::Import { folder } => import::run(context, &folder).await,
+        Agent::Export { folder } => export::run(context, &folder).await,
     }
 }
 
