@@ -85,6 +85,9 @@ impl Part {
 /// Whether the parts of a place can serve every wanted part, each with a part of its own; for each wanted part, the index
 /// of the one that serves it.
 pub fn assign(wanted: &[WantedPart], parts: &[Part]) -> Option<Vec<usize>> {
+    if let [only] = wanted {
+        return parts.iter().position(|part| part.serves(only)).map(|at| vec![at]);
+    }
     let serving: Vec<Vec<usize>> = wanted
         .iter()
         .map(|wanted| (0..parts.len()).filter(|at| parts[*at].serves(wanted)).collect())
