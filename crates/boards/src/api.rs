@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub use self::command::{CommandRun, MOST_OUTPUT, Occasion, Outcome, clean};
 pub use self::farm::{
     BookRequest, Booking, BookingState, FarmPlace, HandOver, Maintenance, PastReservation, PlaceDetail,
-    PowerCommand, PowerRequest, Reservation, ReservationChange, ReserveRequest, ReserveSetRequest,
-    RunningCommand, SetMaintenance, Waiter, WantedPlace,
+    PowerCommand, PowerRequest, QueueTurn, Reservation, ReservationChange, ReserveRequest, ReserveSetRequest,
+    RunningCommand, SetMaintenance, Turn, WaitedFor, Waiter, WantedPlace,
 };
 use nave_core::matching;
 
@@ -95,6 +95,9 @@ impl Part {
 /// Whether the parts of a place can serve every wanted part, each with a part of its own; for each wanted part, the index
 /// of the one that serves it.
 pub fn assign(wanted: &[WantedPart], parts: &[Part]) -> Option<Vec<usize>> {
+    if let [only] = wanted {
+        return parts.iter().position(|part| part.serves(only)).map(|at| vec![at]);
+    }
     let serving: Vec<Vec<usize>> = wanted
         .iter()
         .map(|wanted| (0..parts.len()).filter(|at| parts[*at].serves(wanted)).collect())

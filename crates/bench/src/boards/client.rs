@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 /// Where a hub is.
@@ -70,7 +71,11 @@ impl Door {
 
 impl Wire {
     pub async fn connect(door: Door) -> anyhow::Result<Self> {
-        let (socket, _) = tokio_tungstenite::client_async("ws://hub/ws", door.enter().await?).await?;
+        // Less is read at a time than by default, since that much is overwritten with zeros first, for every message.
+        let config = WebSocketConfig::default().read_buffer_size(4 << 10).write_buffer_size(0);
+        let (socket, _) =
+            tokio_tungstenite::client_async_with_config("ws://hub/ws", door.enter().await?, Some(config))
+                .await?;
         Ok(Self { socket, last_id: 0 })
     }
 

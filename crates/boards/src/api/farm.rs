@@ -256,6 +256,40 @@ pub struct Waiter {
     pub expected: Option<OffsetDateTime>,
 }
 
+/// Where in the queue whoever asks is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct QueueTurn {
+    /// How many wait.
+    pub waiting: usize,
+    /// One's own turn; of several, the one for which the wait began last.
+    pub own: Option<Turn>,
+}
+
+/// A turn in the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct Turn {
+    /// How many are before it in the queue, and it: the first is 1.
+    pub position: usize,
+    /// What is waited for at once: of each, one place.
+    pub wants: Vec<WaitedFor>,
+    /// When it comes at the latest, if every holder in between uses its time up and nobody else comes; not where too many
+    /// who are before it would have to be looked at.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub expected: Option<OffsetDateTime>,
+}
+
+/// Places of which any one would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct WaitedFor {
+    /// The names of some of them, or of all if they are few.
+    pub places: Vec<String>,
+    /// How many more there are.
+    pub more: usize,
+}
+
 /// What is to be reserved: one of several places, or one that has the right parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nave_core::hub::access;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
-use nave_core::hub::leases::{self, BookError, Holder, WantedBooking};
+use nave_core::hub::leases::{self, BookError, Holder, ResourceId, WantedBooking};
 use nave_core::hub::op::Op;
 
 use super::wish::{self, LONGEST};
@@ -31,14 +31,13 @@ pub async fn book(op: &Op, hub: &Arc<Hub>, boards: &Boards, request: BookRequest
     let candidates = wish::candidates(boards, &WantedPlace { places, parts, name: String::new() })?;
     let label = wish::label(op, hub, &name)?;
     let wanted = WantedBooking {
-        acceptable: candidates.iter().map(|place| place.name.clone()).collect(),
+        acceptable: candidates.choice().clone(),
         label,
         priority: boards.config().priority.of(op),
         starts_at,
         ends_at: starts_at + time,
     };
-    let known = candidates.iter().map(|place| (&*place.name, place)).collect();
-    let choose = |free: &[&str]| reserve::choose(hub, boards, &known, free);
+    let choose = |free: &[ResourceId]| reserve::choose(hub, boards, &candidates, free);
     let booked = Boards::pool(hub)?.book(op, hub, wanted, choose).await;
     match booked {
         Ok(booking) => Ok(told(op, &booking)),

@@ -12,7 +12,7 @@ use nave_core::hub::op::Op;
 use super::outlook::Outlook;
 use super::places::Place;
 use super::{Boards, READ, bookings, commands};
-use crate::api::{FarmPlace, PastReservation, PlaceDetail, Reservation, Waiter};
+use crate::api::{FarmPlace, PastReservation, PlaceDetail, QueueTurn, Reservation, Turn, WaitedFor, Waiter};
 
 /// How many past reservations of a place are told.
 const PAST: u32 = 100;
@@ -111,6 +111,42 @@ pub fn queue(op: &Op, hub: &Hub) -> Result<Vec<Waiter>> {
         }
     });
     Ok(waiters.collect())
+}
+
+/// How many places are named to whoever waits for one of them.
+const NAMED: usize = 5;
+/// The most places that are looked at to tell somebody when its turn comes.
+const MOST_LOOKED_AT: usize = 100_000;
+
+/// Where in the queue whoever asks is.
+pub fn turn(op: &Op, hub: &Hub) -> Result<QueueTurn> {
+    access::require(op, READ)?;
+    let pool = Boards::pool(hub)?;
+    let waiters = pool.waiting();
+    let (me, all) = (Holder::of(op), waiters.waiting.as_slice());
+    let mine = all.iter().enumerate().filter(|(_, waiting)| waiting.holder.is(&me));
+    let Some((at, own)) = mine.max_by_key(|(_, waiting)| waiting.since) else {
+        return Ok(QueueTurn { waiting: all.len(), own: None });
+    };
+    let until_own = &all[..=at];
+    let looked_at: usize = until_own.iter().flat_map(|waiting| &waiting.wants).map(|want| want.len()).sum();
+    let expected = if looked_at <= MOST_LOOKED_AT {
+        let mut outlook = Outlook::new(op.clock.now(), &pool.held(), &pool.bookings(), &waiters);
+        until_own.iter().fold(None, |_, waiting| outlook.serve(waiting))
+    } else {
+        None
+    };
+    let waited_for = |want: &Arc<Vec<u32>>| WaitedFor {
+        places: want
+            .iter()
+            .take(NAMED)
+            .filter_map(|id| waiters.names.get(id))
+            .map(ToString::to_string)
+            .collect(),
+        more: want.len().saturating_sub(NAMED),
+    };
+    let wants = own.wants.iter().map(waited_for).collect();
+    Ok(QueueTurn { waiting: all.len(), own: Some(Turn { position: at + 1, wants, expected }) })
 }
 
 fn describe(

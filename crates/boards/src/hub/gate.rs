@@ -1,6 +1,8 @@
 //! The gate of a place: whom its exporter lets in. A task of its own tells the exporter whenever the lease on the place
 //! changes, and nobody waits for an exporter but those who want that place.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -43,8 +45,16 @@ struct Kept {
     refused: Vec<(u64, Refusal)>,
     /// What it does at the moment, and until when at the latest.
     running: Option<(RunningCommand, Instant)>,
+}
+
+/// What is asked of a thousand places whenever one of them is chosen, so that it takes no lock. Each changes under that of
+/// [`Kept`].
+#[derive(Debug, Default)]
+struct Flags {
     /// Somebody waited too long for the answer to come.
-    silent: bool,
+    silent: AtomicBool,
+    /// It does something to the place at the moment.
+    running: AtomicBool,
 }
 
 /// Why a change was not confirmed.
@@ -68,6 +78,7 @@ pub(super) enum Unconfirmed {
 #[derive(Debug)]
 pub(super) struct Gate {
     kept: watch::Sender<Kept>,
+    flags: Arc<Flags>,
     closed: tokio_util::sync::CancellationToken,
     _keeper: tokio_util::sync::DropGuard,
 }
@@ -77,9 +88,10 @@ impl Gate {
     pub(super) fn open(telling: Telling, exporter: impl Exporter) -> Self {
         let kept = watch::Sender::new(Kept::default());
         let closed = tokio_util::sync::CancellationToken::new();
-        let (told, stop) = (kept.clone(), closed.clone());
+        let flags = Arc::new(Flags::default());
+        let (told, stop) = ((kept.clone(), Arc::clone(&flags)), closed.clone());
         tokio::spawn(async move { stop.run_until_cancelled(keep(telling, exporter, told)).await });
-        Self { kept, closed: closed.clone(), _keeper: closed.drop_guard() }
+        Self { kept, flags, closed: closed.clone(), _keeper: closed.drop_guard() }
     }
 
     /// No exporter is behind it any more.
@@ -89,7 +101,12 @@ impl Gate {
 
     /// Whether the exporter was waited for in vain and has still not answered.
     pub(super) fn is_silent(&self) -> bool {
-        self.kept.borrow().silent
+        self.flags.silent.load(Ordering::Relaxed)
+    }
+
+    /// Whether the exporter does nothing to the place at the moment.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.flags.running.load(Ordering::Relaxed)
     }
 
     /// What the exporter does to the place at the moment: whoever gets it waits for that.
@@ -100,7 +117,10 @@ impl Gate {
     /// The exporter does something to the place from now on, for this long at the most; or nothing any more.
     pub(super) fn set_running(&self, running: Option<(RunningCommand, Duration)>) {
         let running = running.map(|(running, within)| (running, Instant::now() + within));
-        self.kept.send_modify(|kept| kept.running = running);
+        self.kept.send_modify(|kept| {
+            self.flags.running.store(running.is_some(), Ordering::Relaxed);
+            kept.running = running;
+        });
     }
 
     /// Waits until the exporter does something to the place.
@@ -141,7 +161,9 @@ impl Gate {
         }
         self.kept.send_if_modified(|kept| {
             let silent = kept.number < number;
-            kept.silent |= silent;
+            if silent {
+                self.flags.silent.store(true, Ordering::Relaxed);
+            }
             silent
         });
         Err(Unconfirmed::Silent)
@@ -160,20 +182,23 @@ impl Kept {
     }
 }
 
-async fn keep(mut telling: Telling, exporter: impl Exporter, kept: watch::Sender<Kept>) {
+/// Where it is noted what the exporter answered.
+type Notes = (watch::Sender<Kept>, Arc<Flags>);
+
+async fn keep(mut telling: Telling, exporter: impl Exporter, notes: Notes) {
     let told = telling.borrow_and_update().clone();
     if told.held.is_some() || !exporter.begins_closed() {
-        tell(&told, &exporter, &kept).await;
+        tell(&told, &exporter, &notes).await;
     } else {
-        kept.send_modify(|kept| kept.number = told.number);
+        notes.0.send_modify(|kept| kept.number = told.number);
     }
     while telling.changed().await.is_ok() {
         let told = telling.borrow_and_update().clone();
-        tell(&told, &exporter, &kept).await;
+        tell(&told, &exporter, &notes).await;
     }
 }
 
-async fn tell(told: &Told, exporter: &impl Exporter, kept: &watch::Sender<Kept>) {
+async fn tell(told: &Told, exporter: &impl Exporter, (kept, flags): &Notes) {
     let mut held = told.held.clone();
     if let Some(held) = &mut held {
         // It is the holder's no longer than until somebody else has booked it.
@@ -181,7 +206,8 @@ async fn tell(told: &Told, exporter: &impl Exporter, kept: &watch::Sender<Kept>)
     }
     let refusal = exporter.allow(held).await.err();
     kept.send_modify(|kept| {
-        (kept.number, kept.silent) = (told.number, false);
+        kept.number = told.number;
+        flags.silent.store(false, Ordering::Relaxed);
         if let Some(refusal) = refusal {
             kept.refused.truncate(REMEMBERED - 1);
             kept.refused.insert(0, (told.number, refusal));

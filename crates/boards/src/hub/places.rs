@@ -1,10 +1,11 @@
 //! The places that are there now. Who has them is known to their leases.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nave_core::hub::leases::{Choice, ResourceId};
 use nave_core::id::NodeId;
 use nave_link::address::Target;
 use nave_link::rpc::Peer;
@@ -19,12 +20,14 @@ use crate::link;
 pub(super) struct Place {
     /// The number of its exporter's connection.
     pub(super) id: u64,
+    /// What it is called in the pool.
+    pub(super) resource: ResourceId,
     pub(super) name: String,
     pub(super) parts: Vec<Part>,
     pub(super) reach: Reach,
     pub(super) power: Option<PowerControl>,
     pub(super) gate: Gate,
-    uniqueness: Mutex<Uniqueness>,
+    uniqueness: Uniqueness,
 }
 
 impl Place {
@@ -39,11 +42,81 @@ impl Place {
     }
 
     pub(super) fn uniqueness(&self) -> f64 {
-        self.uniqueness.lock().unwrap_or_else(PoisonError::into_inner).value()
+        self.uniqueness.value()
+    }
+}
+
+/// Places of which somebody wants one. Cloning it is cheap: all who want the same share one list.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Candidates(Arc<List>);
+
+#[derive(Debug, Default)]
+struct List {
+    /// By what they are called in the pool.
+    places: Vec<Arc<Place>>,
+    /// The same, as the pool knows them.
+    choice: Choice,
+}
+
+impl Candidates {
+    fn new(mut places: Vec<Arc<Place>>) -> Self {
+        places.sort_unstable_by_key(|place| place.resource);
+        places.dedup_by_key(|place| place.resource);
+        places.shrink_to_fit();
+        let choice = places.iter().map(|place| place.resource).collect();
+        Self(Arc::new(List { places, choice }))
     }
 
-    fn observe(&self, observed: f64) {
-        self.uniqueness.lock().unwrap_or_else(PoisonError::into_inner).observe(observed);
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.places.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Place>> {
+        self.0.places.iter()
+    }
+
+    /// As the pool knows them.
+    pub(super) fn choice(&self) -> &Choice {
+        &self.0.choice
+    }
+
+    /// Leaves out what is not to be kept.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Place) -> bool) {
+        if !self.iter().all(|place| keep(place)) {
+            *self = Self::new(self.iter().filter(|place| keep(place)).cloned().collect());
+        }
+    }
+
+    pub(super) fn find(&self, resource: ResourceId) -> Option<&Arc<Place>> {
+        let at = self.0.choice.binary_search(&resource).ok()?;
+        self.0.places.get(at)
+    }
+
+    /// As [`Candidates::find`], for many: those that follow each other here are soon found if they do so there.
+    pub(super) fn find_all(&self, resources: &[ResourceId]) -> Vec<&Place> {
+        let mut next = 0;
+        let found = resources.iter().filter_map(|resource| {
+            let at = match self.0.choice.get(next) {
+                Some(expected) if expected == resource => next,
+                _ => self.0.choice.binary_search(resource).ok()?,
+            };
+            next = at + 1;
+            self.0.places.get(at).map(|place| &**place)
+        });
+        found.collect()
+    }
+
+    /// What would do for one or another of several who want something.
+    pub(super) fn of_all<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut all = all.into_iter();
+        match (all.next(), all.next()) {
+            (None, _) => Self::default(),
+            (Some(only), None) => only.clone(),
+            (Some(first), Some(second)) => {
+                let rest = all.flat_map(Self::iter);
+                Self::new(first.iter().chain(second.iter()).chain(rest).cloned().collect())
+            }
+        }
     }
 }
 
@@ -76,6 +149,9 @@ pub(super) struct Description {
     pub(super) power: Option<PowerControl>,
 }
 
+/// How many different wishes are remembered.
+const REMEMBERED: usize = 16;
+
 /// The places, in the order in which they came.
 #[derive(Debug, Default)]
 pub(super) struct Places(Mutex<Known>);
@@ -83,6 +159,8 @@ pub(super) struct Places(Mutex<Known>);
 #[derive(Debug, Default)]
 struct Known {
     came: u64,
+    /// What was asked for lately, with what was found: as long as no place comes or goes, that is the same.
+    asked: VecDeque<(Vec<u64>, Candidates)>,
     in_order: BTreeMap<u64, Arc<Place>>,
     by_id: HashMap<u64, Arc<Place>>,
     by_name: HashMap<String, u64>,
@@ -99,15 +177,17 @@ impl Places {
         &self,
         id: u64,
         description: Description,
-        open: impl FnOnce() -> Gate,
+        open: impl FnOnce() -> (ResourceId, Gate),
     ) -> Option<Arc<Place>> {
         let mut known = self.known();
         if known.by_name.contains_key(&description.name) {
             return None;
         }
         let Description { name, parts, reach, power } = description;
-        let place =
-            Arc::new(Place { id, name, parts, reach, power, gate: open(), uniqueness: Mutex::default() });
+        let (resource, gate) = open();
+        let uniqueness = Uniqueness::default();
+        let place = Arc::new(Place { id, resource, name, parts, reach, power, gate, uniqueness });
+        known.asked.clear();
         known.came += 1;
         let came = known.came;
         known.by_name.insert(place.name.clone(), came);
@@ -123,6 +203,7 @@ impl Places {
         if known.by_id.remove(&place.id).is_none() {
             return;
         }
+        known.asked.clear();
         if let Some(came) = known.by_name.remove(&place.name) {
             known.in_order.remove(&came);
         }
@@ -148,27 +229,44 @@ impl Places {
         known.by_name.get(name).and_then(|came| known.in_order.get(came)).cloned()
     }
 
-    /// Those of the numbered places that are there, each once; asking for them says how unique they are.
-    pub(super) fn asked_for(&self, ids: impl IntoIterator<Item = u64>) -> Vec<Arc<Place>> {
-        let known = self.known();
-        let there: BTreeMap<u64, &Arc<Place>> =
-            ids.into_iter().filter_map(|id| Some((id, known.by_id.get(&id)?))).collect();
-        observe(there.into_values(), known.in_order.len())
+    /// Those of the numbered places that are there; asking for them says how unique they are.
+    pub(super) fn asked_for(&self, mut ids: Vec<u64>) -> Candidates {
+        ids.sort_unstable();
+        ids.dedup();
+        let mut known = self.known();
+        let candidates = known.candidates(ids);
+        known.observe(&candidates);
+        candidates
     }
 
     /// As [`Places::asked_for`], for those that are as somebody wishes.
-    pub(super) fn wished_for(&self, wish: impl Fn(&Place) -> bool) -> Vec<Arc<Place>> {
-        let known = self.known();
-        observe(known.in_order.values().filter(|place| wish(place)), known.in_order.len())
+    pub(super) fn wished_for(&self, wish: impl Fn(&Place) -> bool) -> Candidates {
+        let mut known = self.known();
+        let wished: Vec<u64> =
+            known.in_order.values().filter(|place| wish(place)).map(|place| place.id).collect();
+        let candidates = known.candidates(wished);
+        known.observe(&candidates);
+        candidates
     }
 }
 
-/// Notes that these of so many are wished for.
-fn observe<'a>(wished: impl Iterator<Item = &'a Arc<Place>>, all: usize) -> Vec<Arc<Place>> {
-    let wished: Vec<Arc<Place>> = wished.cloned().collect();
-    let observed = uniqueness::of_wish(wished.len(), all);
-    for place in &wished {
-        place.observe(observed);
+impl Known {
+    /// What is found for some numbers, by whoever asked for these before or now.
+    fn candidates(&mut self, ids: Vec<u64>) -> Candidates {
+        if let Some((_, found)) = self.asked.iter().find(|(asked, _)| *asked == ids) {
+            return found.clone();
+        }
+        let found = Candidates::new(ids.iter().filter_map(|id| self.by_id.get(id)).cloned().collect());
+        self.asked.truncate(REMEMBERED - 1);
+        self.asked.push_front((ids, found.clone()));
+        found
     }
-    wished
+
+    /// Notes that these of all places are wished for.
+    fn observe(&self, wished: &Candidates) {
+        let observed = uniqueness::of_wish(wished.0.places.len(), self.in_order.len());
+        for place in wished.iter() {
+            place.uniqueness.observe(observed);
+        }
+    }
 }

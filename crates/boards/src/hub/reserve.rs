@@ -1,7 +1,6 @@
 //! Putting places into the farm, reserving and returning them. Every protocol ends up here, so that all stand in one
 //! queue.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +8,13 @@ use futures::future::join_all;
 use nave_core::hub::access;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
-use nave_core::hub::leases::{self, Granted, Held, LeaseError, Seat, Wanted};
+use nave_core::hub::leases::{self, Granted, Held, LeaseError, Pool, ResourceId, Seat, Wanted};
 use nave_core::hub::op::Op;
 use nave_core::id::LeaseId;
 use tokio::time::Instant;
 
 use super::gate::{Exporter, Gate, Unconfirmed};
-use super::places::{Description, Place};
+use super::places::{Candidates, Description, Place};
 use super::{Boards, NAME, READ, REGISTER, RESERVE, uniqueness};
 
 /// Why a place was not reserved.
@@ -58,7 +57,7 @@ impl From<LeaseError> for ReserveError {
 #[derive(Clone, Debug)]
 pub(super) struct Want {
     /// Those that would do.
-    pub(super) candidates: Vec<Arc<Place>>,
+    pub(super) candidates: Candidates,
     /// What whoever asks will call the lease; may be empty.
     pub(super) label: String,
 }
@@ -97,7 +96,10 @@ pub(super) fn register(
     access::require(op, REGISTER)?;
     let pool = Boards::pool(hub)?;
     let name = description.name.clone();
-    let open = || Gate::open(pool.appear(op, &name), exporter);
+    let open = || {
+        let (resource, telling) = pool.appear(op, &name);
+        (resource, Gate::open(telling, exporter))
+    };
     let place = boards.places().add(id, description, open);
     if place.is_some() {
         hub.bus.publish(nave_core::hub::bus::Notice { topic: NAME, key: name });
@@ -137,8 +139,7 @@ pub(super) async fn reserve(
             expires_in: terms.expires_in,
             waits: terms.waits,
         };
-        let known: HashMap<&str, &Arc<Place>> =
-            left.iter().flat_map(|want| &want.candidates).map(|place| (&*place.name, place)).collect();
+        let known = Candidates::of_all(left.iter().map(|want| &want.candidates));
         let acquired = pool.acquire(op, hub, wanted, |free| choose(hub, boards, &known, free));
         let granted = match terms.until {
             Some(until) => {
@@ -147,7 +148,7 @@ pub(super) async fn reserve(
             None => acquired.await?,
         };
         let reserved = granted.into_iter().map(|granted| {
-            let place = known.get(granted.lease().resource.as_str()).map(|place| Arc::clone(place));
+            let place = given(pool, &known, &granted.lease().resource).cloned();
             let place = place.ok_or_else(|| Error::internal("a place was given that nobody wants"))?;
             Ok(Reserved { place, granted })
         });
@@ -180,9 +181,15 @@ pub(super) async fn reserve(
 
 impl Want {
     fn named(&self) -> leases::Want {
-        let acceptable = self.candidates.iter().map(|place| place.name.clone()).collect();
-        leases::Want { acceptable, label: self.label.clone() }
+        leases::Want { acceptable: self.candidates.choice().clone(), label: self.label.clone() }
     }
+}
+
+/// Which of the places that are wanted was given.
+fn given<'a>(pool: &Pool, known: &'a Candidates, name: &str) -> Option<&'a Arc<Place>> {
+    let found = pool.id_of(name).and_then(|id| known.find(id));
+    // One that went away meanwhile is looked for by its name.
+    found.or_else(|| known.iter().find(|place| place.name == name))
 }
 
 impl Reserved {
@@ -199,18 +206,16 @@ impl Reserved {
 
 /// One of the free places: among those whose exporters answer, and do nothing else to them first, one of the most common,
 /// by chance.
-pub(super) fn choose(hub: &Hub, boards: &Boards, known: &HashMap<&str, &Arc<Place>>, free: &[&str]) -> usize {
-    let answers = |at: &usize| known.get(free[*at]).is_some_and(|place| !place.gate.is_silent());
-    let idle = |at: &usize| known.get(free[*at]).is_some_and(|place| place.gate.running().is_none());
-    let mut eligible: Vec<usize> = (0..free.len()).filter(answers).collect();
-    if eligible.iter().any(idle) {
-        eligible.retain(idle);
+pub(super) fn choose(hub: &Hub, boards: &Boards, known: &Candidates, free: &[ResourceId]) -> usize {
+    let free = known.find_all(free);
+    let mut eligible: Vec<usize> = (0..free.len()).filter(|at| !free[*at].gate.is_silent()).collect();
+    if eligible.iter().any(|at| free[*at].gate.is_idle()) {
+        eligible.retain(|at| free[*at].gate.is_idle());
     }
     if eligible.is_empty() {
         eligible = (0..free.len()).collect();
     }
-    let values: Vec<f64> =
-        eligible.iter().map(|at| known.get(free[*at]).map_or(0.0, |place| place.uniqueness())).collect();
+    let values: Vec<f64> = eligible.iter().map(|at| free[*at].uniqueness()).collect();
     let common = uniqueness::most_common(&values, boards.config().uniqueness_tolerance);
     let dice = u64::from_le_bytes(hub.random.bytes());
     let at = usize::try_from(dice % common.len().max(1) as u64).unwrap_or_default();

@@ -1,22 +1,34 @@
 //! How unique a place is: one that is asked for with few alternatives is unique, and is kept free as long as a more
 //! common one will do. The rule is not-my-board's, so that both choose alike.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// The share of the newest observation in the average.
 const WEIGHT: f64 = 0.25;
 
-/// An exponential moving average of what was observed of a place, from 0 (common) to 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Uniqueness(Option<f64>);
+/// An exponential moving average of what was observed of a place, from 0 (common) to 1: its bits, or those of a number
+/// that is none before anything was observed. It is read of a thousand places at once, and so without a lock.
+#[derive(Debug)]
+pub(super) struct Uniqueness(AtomicU64);
+
+impl Default for Uniqueness {
+    fn default() -> Self {
+        Self(AtomicU64::new(f64::NAN.to_bits()))
+    }
+}
 
 impl Uniqueness {
     /// The average; 0 before anything was observed.
-    pub(super) fn value(self) -> f64 {
-        self.0.unwrap_or(0.0)
+    pub(super) fn value(&self) -> f64 {
+        let average = f64::from_bits(self.0.load(Ordering::Relaxed));
+        if average.is_nan() { 0.0 } else { average }
     }
 
-    /// Adds an observation; the first one counts alone.
-    pub(super) fn observe(&mut self, observed: f64) {
-        self.0 = Some(self.0.map_or(observed, |average| (1.0 - WEIGHT) * average + WEIGHT * observed));
+    /// Adds an observation; the first one counts alone. Whoever adds one keeps others from doing so meanwhile.
+    pub(super) fn observe(&self, observed: f64) {
+        let average = f64::from_bits(self.0.load(Ordering::Relaxed));
+        let average = if average.is_nan() { observed } else { (1.0 - WEIGHT) * average + WEIGHT * observed };
+        self.0.store(average.to_bits(), Ordering::Relaxed);
     }
 }
 
@@ -40,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_place_is_as_unique_as_the_wishes_for_it() {
-        let mut place = Uniqueness::default();
+        let place = Uniqueness::default();
         assert_eq!(place.value(), 0.0);
         place.observe(of_wish(1, 2));
         assert_eq!(place.value(), 0.5);

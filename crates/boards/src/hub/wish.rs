@@ -1,7 +1,7 @@
 //! Reserving for people and programs that come by the API: they name places, or say what a place must have, and hold it
 //! without a connection until it is returned or its time is over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use nave_core::hub::leases::{self, Holder, Lease};
 use nave_core::hub::op::Op;
 use nave_core::matching;
 
-use super::places::Place;
+use super::places::{Candidates, Place};
 use super::reserve::{self, ReserveError, Terms, Want};
 use super::{Boards, RESERVE, bookings, farm};
 use crate::api::{
@@ -111,11 +111,7 @@ async fn take(
         wants.push(want);
     }
     enough(&wants)?;
-    let mut names: Vec<String> =
-        wants.iter().flat_map(|want| &want.candidates).map(|place| place.name.clone()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let several = wants.len() > 1;
+    let wanted: Vec<Candidates> = wants.iter().map(|want| want.candidates.clone()).collect();
     let waits = !wait.is_zero();
     // Once it has a place, it waits for what is done to that, however long that takes.
     let until = waits.then(|| tokio::time::Instant::now() + wait);
@@ -125,7 +121,7 @@ async fn take(
             Ok(reserved.into_iter().map(|one| told(op, hub, one.granted.keep())).collect::<Result<_>>()?)
         }
         Err(ReserveError::Failed(error)) => Err(error),
-        Err(ReserveError::Taken) => Err(Error::Conflict(taken(op, hub, boards, &names, several))),
+        Err(ReserveError::Taken) => Err(Error::Conflict(taken(op, hub, boards, &wanted))),
         Err(other) => Err(Error::Conflict(other.to_string())),
     }
 }
@@ -133,14 +129,15 @@ async fn take(
 /// What would do for somebody who wants a place.
 fn want(op: &Op, hub: &Hub, boards: &Boards, wanted: &WantedPlace) -> Result<Want> {
     let mut candidates = candidates(boards, wanted)?;
-    let own: Vec<String> = own(op, hub)?.map(|lease| lease.resource).collect();
-    let all: Vec<String> = candidates.iter().map(|place| place.name.clone()).collect();
+    let own: HashSet<String> = own(op, hub)?.into_iter().map(|lease| lease.resource).collect();
+    let all = candidates.clone();
     // Nobody waits for oneself.
     candidates.retain(|place| !own.contains(&place.name));
     if candidates.is_empty() {
+        let names: Vec<&str> = all.iter().map(|place| &*place.name).collect();
         return Err(Error::Conflict(format!(
             "{} is reserved for you already: to keep it for longer, extend the reservation",
-            all.join(", ")
+            names.join(", ")
         )));
     }
     Ok(Want { candidates, label: label(op, hub, &wanted.name)? })
@@ -148,11 +145,14 @@ fn want(op: &Op, hub: &Hub, boards: &Boards, wanted: &WantedPlace) -> Result<Wan
 
 /// Whether each can have a place of its own, once all are free.
 fn enough(wants: &[Want]) -> Result<()> {
+    if wants.len() == 1 {
+        return Ok(());
+    }
     let mut columns: HashMap<&str, usize> = HashMap::new();
     let mut edges: Vec<Vec<usize>> = Vec::new();
     for want in wants {
         let mut of_want = Vec::new();
-        for place in &want.candidates {
+        for place in want.candidates.iter() {
             let next = columns.len();
             of_want.push(*columns.entry(&place.name).or_insert(next));
         }
@@ -209,7 +209,7 @@ pub(super) fn within(field: &'static str, seconds: u64, least: u64, most: u64) -
 }
 
 /// The places that would do.
-pub(super) fn candidates(boards: &Boards, request: &WantedPlace) -> Result<Vec<Arc<Place>>> {
+pub(super) fn candidates(boards: &Boards, request: &WantedPlace) -> Result<Candidates> {
     let named = |place: &Place| request.places.is_empty() || request.places.contains(&place.name);
     let fits = |place: &Place| request.parts.is_empty() || assign(&request.parts, &place.parts).is_some();
     let candidates = boards.places().wished_for(|place| named(place) && fits(place));
@@ -229,9 +229,12 @@ pub(super) fn candidates(boards: &Boards, request: &WantedPlace) -> Result<Vec<A
 }
 
 /// Why nothing was free, for whoever wanted it.
-fn taken(op: &Op, hub: &Hub, boards: &Boards, names: &[String], several: bool) -> String {
+fn taken(op: &Op, hub: &Hub, boards: &Boards, wanted: &[Candidates]) -> String {
+    let several = wanted.len() > 1;
+    let names: HashSet<&str> =
+        wanted.iter().flat_map(Candidates::iter).map(|place| place.name.as_str()).collect();
     let farm = farm::list(op, hub, boards).unwrap_or_default();
-    let told = farm.iter().filter(|place| names.contains(&place.name)).take(3).map(|place| {
+    let told = farm.iter().filter(|place| names.contains(place.name.as_str())).take(3).map(|place| {
         match (&place.maintenance, &place.reservation) {
             (Some(closed), _) => format!("{} is out of service ({})", place.name, closed.reason),
             (None, Some(held)) => format!("{} has {}", held.holder, place.name),
@@ -269,7 +272,7 @@ pub(super) fn label(op: &Op, hub: &Hub, text: &str) -> Result<String> {
     let is_taken = |text: &str| -> Result<bool> {
         let me = Holder::of(op);
         let booked = Boards::pool(hub)?.bookings();
-        Ok(own(op, hub)?.any(|lease| lease.label == text)
+        Ok(own(op, hub)?.iter().any(|lease| lease.label == text)
             || booked.iter().any(|booking| booking.label == text && booking.holder.is(&me)))
     };
     if !text.is_empty() && is_taken(text)? {
@@ -281,16 +284,14 @@ pub(super) fn label(op: &Op, hub: &Hub, text: &str) -> Result<String> {
 }
 
 /// What whoever asks has.
-fn own(op: &Op, hub: &Hub) -> Result<impl Iterator<Item = Lease>> {
-    let me = Holder::of(op);
-    let held = Boards::pool(hub)?.held().into_iter().map(|held| held.lease);
-    Ok(held.filter(move |lease| lease.holder.is(&me)))
+fn own(op: &Op, hub: &Hub) -> Result<Vec<Lease>> {
+    Ok(Boards::pool(hub)?.held_by(&Holder::of(op)))
 }
 
 /// The reservation that somebody means: their own by its name, else any by its id or by its place, which has one at the
 /// most.
 fn find(op: &Op, hub: &Hub, text: &str) -> Result<Lease> {
-    if let Some(own) = own(op, hub)?.find(|lease| lease.label == text) {
+    if let Some(own) = own(op, hub)?.into_iter().find(|lease| lease.label == text) {
         return Ok(own);
     }
     let held = Boards::pool(hub)?.held();

@@ -29,7 +29,7 @@ const CANCEL: &str = "rpc.cancel";
 pub(crate) struct Outcome {
     /// As it is sent: the other side may show members in the order in which they come.
     pub(crate) value: Box<RawValue>,
-    /// Done once the answer is on its way; never if the request was cancelled first.
+    /// Done as the answer goes on its way; never if the request was cancelled first.
     pub(crate) delivered: Option<Box<dyn FnOnce() + Send>>,
 }
 
@@ -272,11 +272,13 @@ impl Serving {
             if let Some(Some((id, result, permit))) = work.unless_cancelled(answer).await
                 && work.reach(Stage::Answered)
             {
-                // From here on nothing waits: the answer and what belongs to it happen together.
-                permit.send(message::answer(&id, result.as_ref().map(|outcome| &*outcome.value)));
+                let answer = message::answer(&id, result.as_ref().map(|outcome| &*outcome.value));
+                // From here on nothing waits. What belongs to the answer comes first: whoever has the answer asks for the
+                // next thing by it, on another thread.
                 if let Ok(Outcome { delivered: Some(delivered), .. }) = result {
                     delivered();
                 }
+                permit.send(answer);
             }
             if let Some(id) = id {
                 let mut works = works.lock().unwrap_or_else(PoisonError::into_inner);

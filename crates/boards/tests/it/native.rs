@@ -175,6 +175,9 @@ async fn a_place_is_open_to_its_holder_alone_and_only_as_long() -> anyhow::Resul
     })
     .await?;
     assert_eq!(queue[0]["expected"], reserved["until"]);
+    assert_eq!(queue[0]["mine"], false);
+    let turn = ask(&ann, Method::GET, "/reservations/queue/turn", json!({})).await?.1;
+    assert_eq!(turn, json!({ "waiting": 1, "own": null }));
     assert_eq!(ask(&ann, Method::DELETE, "/reservations/mine", json!({})).await?.0, StatusCode::NO_CONTENT);
     let (bob, passed_on) = waits.await?;
     assert_eq!(passed_on?.1["holder"], "bob");

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use nave_boards::hub::farm::turn;
 use nave_boards::hub::{Boards, config::BoardsConfig};
+use nave_core::hub::leases::{Want, Wanted};
 use nave_testkit::hub::{TestHub, TestHubSetup};
 use nave_testkit::wait::until;
 use serde_json::{Value, json};
@@ -205,5 +207,32 @@ async fn sign_ins_are_passed_on() -> anyhow::Result<()> {
     let unknown = get(&hub, AGENT, "/oidc-callback?state=x").await?;
     assert!(unknown.starts_with("HTTP/1.1 500"), "{unknown}");
     assert!(unknown.ends_with("KeyError in request handler: 'x'"), "{unknown}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_its_turn_in_few_words() -> anyhow::Result<()> {
+    let hub = farm(OPEN).await?;
+    let mut agent = Client::connect(&hub, AGENT).await?;
+    let mut exporters = Vec::new();
+    for number in 0..7 {
+        let mut exporter = Client::connect(&hub, EXPORTER).await?;
+        let place = exporter.register(&format!("place-{number}")).await?;
+        agent.begin("reserve", json!([[place]])).await?;
+        exporter.lets_in().await?;
+        assert_eq!(agent.next().await?["result"], place);
+        exporters.push(exporter);
+    }
+    let (pool, op) = (hub.hub().leases.pool("boards").unwrap(), hub.operator());
+    assert_eq!(turn(&op, hub.hub())?.own, None);
+    let acceptable = (0..7).filter_map(|number| pool.id_of(&format!("place-{number}"))).collect();
+    let wants = vec![Want { acceptable, label: String::new() }];
+    let wanted = Wanted { wants, seat: None, priority: 0, expires_in: None, waits: true };
+    let mut waiting = std::pin::pin!(pool.acquire(&op, hub.hub(), wanted, |_| 0));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    let told = turn(&op, hub.hub())?;
+    let own = told.own.unwrap();
+    assert_eq!((told.waiting, own.position, own.expected), (1, 1, None));
+    assert_eq!((own.wants[0].places.len(), own.wants[0].more), (5, 2));
     Ok(())
 }

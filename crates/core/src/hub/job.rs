@@ -71,14 +71,16 @@ pub fn start(hub: Arc<Hub>, job: Job, stop: CancellationToken) {
     note(&hub, job.name, |state| state.every = job.every);
     let tasks = hub.tasks.clone();
     tasks.spawn(async move {
-        let mut notices = hub.bus.subscribe();
+        // A job that nothing wakes hears nothing: every notice would be handed to each of them.
+        let mut notices = job.wake_on.map(|topic| (topic, hub.bus.subscribe()));
         let mut timer = tokio::time::interval(job.every);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let woken = async {
+                let Some((topic, notices)) = &mut notices else { return std::future::pending().await };
                 loop {
                     match notices.recv().await {
-                        Ok(notice) if Some(notice.topic) == job.wake_on => return,
+                        Ok(notice) if notice.topic == *topic => return,
                         Err(tokio::sync::broadcast::error::RecvError::Closed) => std::future::pending().await,
                         _ => {}
                     }

@@ -9,7 +9,7 @@ use nave_core::hub::config::HubConfig;
 use nave_core::hub::error::Error;
 use nave_core::hub::event;
 use nave_core::hub::leases::{
-    BookError, Booking, Granted, Heir, Holder, LeaseError, Leases, Pool, Seat, Spans, Want, Wanted,
+    BookError, Booking, Choice, Granted, Heir, Holder, LeaseError, Leases, Pool, Seat, Spans, Want, Wanted,
     WantedBooking,
 };
 use nave_core::hub::op::{Actor, Client, Op};
@@ -62,15 +62,6 @@ async fn farm(bench: &Bench, things: &[&str]) -> Farm {
     farm
 }
 
-/// One of each, for as long as it lasts.
-fn wanted(wants: &[&[&str]]) -> Wanted {
-    let want = |things: &&[&str]| Want {
-        acceptable: things.iter().map(|&thing| thing.to_owned()).collect(),
-        label: String::new(),
-    };
-    Wanted { wants: wants.iter().map(want).collect(), seat: None, priority: 0, expires_in: None, waits: true }
-}
-
 fn only(granted: Vec<Granted>) -> Granted {
     let [only] = <[Granted; 1]>::try_from(granted).unwrap();
     only
@@ -85,6 +76,17 @@ impl Farm {
         self.hub.hub().leases.pool("testfleet").unwrap()
     }
 
+    fn ids(&self, things: &[&str]) -> Choice {
+        things.iter().filter_map(|thing| self.pool().id_of(thing)).collect()
+    }
+
+    /// One of each, for as long as it lasts.
+    fn wanted(&self, wants: &[&[&str]]) -> Wanted {
+        let want = |things: &&[&str]| Want { acceptable: self.ids(things), label: String::new() };
+        let wants = wants.iter().map(want).collect();
+        Wanted { wants, seat: None, priority: 0, expires_in: None, waits: true }
+    }
+
     fn client(&self, name: &str) -> Op {
         let client = Client { dialect: "test", id: name.to_owned(), name: name.to_owned(), may: vec![TAKE] };
         let actor = Actor::Client(client);
@@ -92,7 +94,7 @@ impl Farm {
     }
 
     async fn ask(&self, name: &str, seat: u64, things: &[&str]) -> Result<Granted, LeaseError> {
-        let wanted = Wanted { seat: Some(Seat(seat)), ..wanted(&[things]) };
+        let wanted = Wanted { seat: Some(Seat(seat)), ..self.wanted(&[things]) };
         let granted = self.pool().acquire(&self.client(name), self.hub.hub(), wanted, |_| 0).await?;
         Ok(only(granted))
     }
@@ -101,7 +103,7 @@ impl Farm {
     async fn book(&self, name: &str, things: &[&str], minutes: u64) -> Result<Booking, BookError> {
         let starts_at = self.clock.now() + Duration::from_mins(minutes);
         let wanted = WantedBooking {
-            acceptable: things.iter().map(|&thing| thing.to_owned()).collect(),
+            acceptable: self.ids(things),
             label: "later".to_owned(),
             priority: 0,
             starts_at,
@@ -236,7 +238,7 @@ async fn leases_survive_a_restart_for_a_while(bench: Bench) {
 
 async fn time_ends_leases(bench: Bench) {
     let farm = farm(&bench, &["a"]).await;
-    let wanted = Wanted { seat: Some(Seat(1)), expires_in: Some(GRACE), ..wanted(&[&["a"]]) };
+    let wanted = Wanted { seat: Some(Seat(1)), expires_in: Some(GRACE), ..farm.wanted(&[&["a"]]) };
     let ann = farm.client("ann");
     let lease = only(farm.pool().acquire(&ann, farm.hub.hub(), wanted, |_| 0).await.unwrap()).keep();
     let until = lease.granted_at + 3 * GRACE;
@@ -276,7 +278,7 @@ async fn only_holders_and_who_manages_may_touch_a_lease(bench: Bench) {
     farm.pool().end(&farm.hub.operator(), hub, lease.id).await.unwrap().unwrap();
     assert_eq!(farm.has(), []);
     let nobody = Op { actor: Actor::Anonymous, ..farm.client("nobody") };
-    let refused = farm.pool().acquire(&nobody, hub, wanted(&[&["a"]]), |_| 0).await.unwrap_err();
+    let refused = farm.pool().acquire(&nobody, hub, farm.wanted(&[&["a"]]), |_| 0).await.unwrap_err();
     assert!(matches!(refused, LeaseError::Failed(Error::Unauthenticated(_))), "{refused}");
 }
 
@@ -297,7 +299,8 @@ async fn who_matters_more_is_served_first(bench: Bench) {
     let first = farm.ask("ann", 1, &["a"]).await.unwrap().keep();
     let hub = farm.hub.hub();
     let (low, high) = (farm.client("low"), farm.client("high"));
-    let ask = |op, priority| farm.pool().acquire(op, hub, Wanted { priority, ..wanted(&[&["a"]]) }, |_| 0);
+    let ask =
+        |op, priority| farm.pool().acquire(op, hub, Wanted { priority, ..farm.wanted(&[&["a"]]) }, |_| 0);
     let low = async { only(ask(&low, -1).await.unwrap()).keep() };
     let high = async {
         farm.waiting(2).await;
@@ -325,16 +328,16 @@ async fn several_at_once_or_none(bench: Bench) {
     let hub = farm.hub.hub();
     let (ann, bob) = (farm.client("ann"), farm.client("bob"));
     let acquire = |op, wanted| farm.pool().acquire(op, hub, wanted, |_| 0);
-    assert!(matches!(acquire(&ann, wanted(&[&["a"], &["a"]])).await, Err(LeaseError::NoneThere)));
+    assert!(matches!(acquire(&ann, farm.wanted(&[&["a"], &["a"]])).await, Err(LeaseError::NoneThere)));
     // Whatever is chosen first for one, enough is left for the others.
-    let granted = acquire(&ann, wanted(&[&["a", "b", "c"], &["a"], &["b"]])).await.unwrap();
+    let granted = acquire(&ann, farm.wanted(&[&["a", "b", "c"], &["a"], &["b"]])).await.unwrap();
     let leases: Vec<_> = granted.into_iter().map(Granted::keep).collect();
     let things: Vec<&str> = leases.iter().map(|lease| lease.resource.as_str()).collect();
     assert_eq!(things, ["c", "a", "b"]);
-    let none = acquire(&bob, Wanted { waits: false, ..wanted(&[&["a"], &["b"]]) }).await;
+    let none = acquire(&bob, Wanted { waits: false, ..farm.wanted(&[&["a"], &["b"]]) }).await;
     assert!(matches!(none, Err(LeaseError::Taken)));
 
-    let both = async { acquire(&bob, wanted(&[&["a"], &["b"]])).await.unwrap() };
+    let both = async { acquire(&bob, farm.wanted(&[&["a"], &["b"]])).await.unwrap() };
     let returned = async {
         farm.waiting(1).await;
         for lease in &leases[1..] {
@@ -360,7 +363,7 @@ async fn who_wants_several_and_goes_away_leaves_nothing_behind(bench: Bench) {
     let bob = farm.client("bob");
     for polls in 0..20 {
         let lease = farm.ask("ann", 1, &["a"]).await.unwrap().keep();
-        let wish = farm.pool().acquire(&bob, hub, wanted(&[&["a"], &["b"]]), |_| 0);
+        let wish = farm.pool().acquire(&bob, hub, farm.wanted(&[&["a"], &["b"]]), |_| 0);
         let mut wish = Box::pin(wish);
         assert!(futures::poll!(wish.as_mut()).is_pending());
         let (op, own_hub, pool) = (farm.client("ann"), Arc::clone(hub), Arc::clone(farm.pool()));
@@ -386,7 +389,7 @@ async fn a_booking_survives_and_begins_once(bench: Bench) {
     // Whoever wants it for longer gets the other one; then this one, until it is booked.
     let hub = farm.hub.hub();
     let ask = |name: &'static str| {
-        let wanted = Wanted { expires_in: Some(Duration::from_hours(3)), ..wanted(&[&["a", "b"]]) };
+        let wanted = Wanted { expires_in: Some(Duration::from_hours(3)), ..farm.wanted(&[&["a", "b"]]) };
         let (op, pool) = (farm.client(name), farm.pool());
         async move { only(pool.acquire(&op, hub, wanted, |_| 0).await.unwrap()).keep() }
     };

@@ -11,7 +11,7 @@ use nave_core::hub::http::{Access, Input, Path, Routes, operation};
 use nave_core::hub::op::Op;
 
 use crate::api::{
-    BookRequest, Booking, CommandRun, FarmPlace, HandOver, PlaceDetail, PowerRequest, Reservation,
+    BookRequest, Booking, CommandRun, FarmPlace, HandOver, PlaceDetail, PowerRequest, QueueTurn, Reservation,
     ReservationChange, ReserveRequest, ReserveSetRequest, SetMaintenance, Waiter,
 };
 use crate::hub::{Boards, MANAGE, READ, RESERVE, bookings, commands, farm, maintenance, wish};
@@ -34,6 +34,7 @@ pub(super) fn routes(boards: &Boards, routes: Routes) -> Routes {
             routes
                 .operation(Access::Action(READ), operation!(held))
                 .operation(Access::Action(READ), operation!(queue))
+                .operation(Access::Action(READ), operation!(turn))
                 .operation(Access::Action(RESERVE), operation!(reserve))
                 .operation(Access::Action(RESERVE), operation!(reserve_set))
                 .operation(Access::OwnOr(MANAGE), operation!(extend))
@@ -162,6 +163,18 @@ async fn held(op: Op, State(hub): Shared) -> Result<Json<Vec<Reservation>>> {
 )]
 async fn queue(op: Op, State(hub): Shared) -> Result<Json<Vec<Waiter>>> {
     farm::queue(&op, &hub).map(Json)
+}
+
+/// Tells one's own turn in the queue.
+///
+/// The answer is short, however many wait and for how many places.
+#[utoipa::path(
+    get,
+    path = "/nave/v1/reservations/queue/turn",
+    responses((status = 200, description = "The turn of whoever asks", body = QueueTurn))
+)]
+async fn turn(op: Op, State(hub): Shared) -> Result<Json<QueueTurn>> {
+    farm::turn(&op, &hub).map(Json)
 }
 
 /// Reserves a place.

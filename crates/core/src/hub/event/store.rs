@@ -19,7 +19,7 @@ pub(super) async fn insert(act: &mut Act, events: &[(&Op, &Event)]) -> Result<Ve
         let sql = format!(
             "INSERT INTO events (at, actor_kind, actor_id, actor_name, source, request, action, object_kind, \
              object_id, object_name, detail) VALUES {} RETURNING id",
-            rows_of_placeholders(rows.len(), COLUMNS)
+            rows_of_placeholders(act.engine(), rows.len(), COLUMNS)
         );
         // The text is put together from constants and numbers; every value is bound.
         let mut query = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(sql));

@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::bookings::Entry;
 use self::queue::{Kept, Moment, Queue, Served};
-use super::{Booking, EndReason, Granted, Held, Holder, Lease, LeaseError, Seat, Telling, Told};
+use super::{Booking, EndReason, Granted, Held, Holder, Lease, LeaseError, ResourceId, Seat, Telling, Told};
 use crate::hub::op::Op;
 use crate::id::{BookingId, LeaseId};
 
@@ -106,6 +106,7 @@ enum Usage {
 }
 
 struct Resource {
+    id: ResourceId,
     name: Arc<str>,
     here: bool,
     gone_since: OffsetDateTime,
@@ -150,6 +151,8 @@ pub(super) struct Book {
     epoch: i64,
     patience: Duration,
     resources: Slab<Resource>,
+    /// How many resources there ever were.
+    births: u64,
     numbers: HashMap<Arc<str>, u32>,
     /// Which resource a lease is about.
     leases: HashMap<LeaseId, u32>,
@@ -175,6 +178,7 @@ impl Book {
             epoch,
             patience,
             resources: Slab::new(),
+            births: 0,
             numbers: HashMap::new(),
             leases: HashMap::new(),
             bookings: HashMap::new(),
@@ -213,7 +217,11 @@ impl Book {
             return *id;
         }
         let name: Arc<str> = name.into();
-        let id = self.resources.insert(Resource {
+        let entry = self.resources.vacant_entry();
+        let at = u32::try_from(entry.key()).expect("nobody has 2^32 resources");
+        self.births += 1;
+        entry.insert(Resource {
+            id: ResourceId { at, birth: self.births },
             name: Arc::clone(&name),
             here: false,
             gone_since: now,
@@ -222,9 +230,8 @@ impl Book {
             bookings: BTreeMap::new(),
             told: watch::Sender::default(),
         });
-        let id = u32::try_from(id).expect("nobody has 2^32 resources");
-        self.numbers.insert(name, id);
-        id
+        self.numbers.insert(name, at);
+        at
     }
 
     /// Forgets a resource that is away and that nobody has: nobody waits for what is away.
@@ -241,11 +248,16 @@ impl Book {
     }
 
     /// A resource is there; what is told of it from now on.
-    pub(super) fn appear(&mut self, name: &str, now: OffsetDateTime) -> Telling {
+    pub(super) fn appear(&mut self, name: &str, now: OffsetDateTime) -> (ResourceId, Telling) {
         let id = self.number(name, now);
         let resource = self.get_mut(id);
         resource.here = true;
-        resource.told.subscribe()
+        (resource.id, resource.told.subscribe())
+    }
+
+    /// A resource that is known.
+    pub(super) fn id_of(&self, name: &str) -> Option<ResourceId> {
+        self.find_named(name).map(|resource| resource.id)
     }
 
     /// A resource is away. Whoever waits for it waits for the rest; those for whom nothing is left are given back. What
@@ -497,6 +509,12 @@ impl Book {
         let mut held: Vec<Held> = self.resources.iter().filter_map(|(_, resource)| held(resource)).collect();
         held.sort_by(|a, b| a.lease.resource.cmp(&b.lease.resource));
         held
+    }
+
+    /// What one holder has, in no order.
+    pub(super) fn held_by(&self, holder: &Holder) -> Vec<Lease> {
+        let held = self.resources.iter().filter_map(|(_, resource)| resource.held());
+        held.filter(|held| held.lease.holder.is(holder)).map(|held| held.lease.clone()).collect()
     }
 
     /// One of those that are held.

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::book::Booked;
-use super::{Holder, Lease, Pool, journal, store};
+use super::{Choice, Holder, Lease, Pool, ResourceId, journal, store};
 use crate::clock::to_millis;
 use crate::hub::access;
 use crate::hub::context::Hub;
@@ -44,7 +44,7 @@ pub struct Booking {
 #[derive(Clone, Debug)]
 pub struct WantedBooking {
     /// The resources of which one is wanted.
-    pub acceptable: Vec<String>,
+    pub acceptable: Choice,
     /// What it will be called; may be empty.
     pub label: String,
     /// With which priority: nobody who waits with as much is overtaken.
@@ -101,7 +101,7 @@ impl Pool {
         op: &Op,
         hub: &Arc<Hub>,
         wanted: WantedBooking,
-        mut choose: impl FnMut(&[&str]) -> usize,
+        mut choose: impl FnMut(&[ResourceId]) -> usize,
     ) -> Result<Booking, BookError> {
         access::require(op, self.kind().take)?;
         let now = op.clock.now();

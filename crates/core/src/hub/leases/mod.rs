@@ -161,11 +161,41 @@ pub struct Told {
 /// Hears who has a resource. Only what is durable is told.
 pub type Telling = watch::Receiver<Told>;
 
+/// A resource that a pool knows: its number there, which is used again once the resource is forgotten, and which one of
+/// those that had that number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResourceId {
+    at: u32,
+    birth: u64,
+}
+
+/// Resources of which one would do, in order and each once. Cloning it is cheap: all who want the same share one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice(Arc<Vec<ResourceId>>);
+
+impl FromIterator<ResourceId> for Choice {
+    fn from_iter<T: IntoIterator<Item = ResourceId>>(ids: T) -> Self {
+        let mut ids: Vec<ResourceId> = ids.into_iter().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.shrink_to_fit();
+        Self(Arc::new(ids))
+    }
+}
+
+impl std::ops::Deref for Choice {
+    type Target = [ResourceId];
+
+    fn deref(&self) -> &[ResourceId] {
+        &self.0
+    }
+}
+
 /// One thing that is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Want {
     /// The resources of which one is wanted.
-    pub acceptable: Vec<String>,
+    pub acceptable: Choice,
     /// What whoever asks will call the lease; may be empty.
     pub label: String,
 }

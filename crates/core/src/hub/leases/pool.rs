@@ -12,8 +12,8 @@ use super::book::{Asked, Asker, Book, Stands, Step, Taken, Turn};
 use super::journal::Journal;
 use super::write::{self, Amendment};
 use super::{
-    Booking, EndReason, Granted, Heir, Held, Holder, Lease, LeaseError, Past, PoolKind, Seat, Spans, Telling,
-    Usage, Wanted, store,
+    Booking, EndReason, Granted, Heir, Held, Holder, Lease, LeaseError, Past, PoolKind, ResourceId, Seat,
+    Spans, Telling, Usage, Wanted, store,
 };
 use crate::hub::access;
 use crate::hub::bus::Notice;
@@ -128,7 +128,7 @@ impl Pool {
         op: &Op,
         hub: &Arc<Hub>,
         wanted: Wanted,
-        choose: impl FnMut(&[&str]) -> usize,
+        choose: impl FnMut(&[ResourceId]) -> usize,
     ) -> Result<Vec<Granted>, LeaseError> {
         access::require(op, self.kind.take)?;
         let (answer, answered) = oneshot::channel();
@@ -230,8 +230,13 @@ impl Pool {
 
     /// Puts a resource into the pool, with the lease that it may have from before; what is told of it from now on.
     /// The fleet calls it, which knows that the resource is what it says.
-    pub fn appear(&self, op: &Op, resource: &str) -> Telling {
+    pub fn appear(&self, op: &Op, resource: &str) -> (ResourceId, Telling) {
         self.book_mut().appear(resource, op.clock.now())
+    }
+
+    /// A resource that is known by its name: one that is there, held or booked.
+    pub fn id_of(&self, resource: &str) -> Option<ResourceId> {
+        self.book_mut().id_of(resource)
     }
 
     /// Takes a resource out of the pool: its connection ended. A lease on it lasts for the grace.
@@ -278,6 +283,11 @@ impl Pool {
     /// Every lease that is held.
     pub fn held(&self) -> Vec<Held> {
         self.book_mut().held()
+    }
+
+    /// What one holder has, in no order.
+    pub fn held_by(&self, holder: &Holder) -> Vec<Lease> {
+        self.book_mut().held_by(holder)
     }
 
     /// Who has a resource. While that changes, who had it until now.

@@ -16,6 +16,9 @@ use crate::id::{BookingId, LeaseId, OwnerId};
 
 pub(super) use self::usage::usage;
 
+/// The most leases that are ended by one statement.
+const MOST_ENDS: usize = 64;
+
 /// Makes a hub the owner of a pool, which may be new; returns the epoch that begins.
 pub(super) async fn take_over(act: &mut Act, pool: &str, owner: OwnerId, now: OffsetDateTime) -> Result<i64> {
     let epoch = sqlx::query_scalar(
@@ -110,7 +113,7 @@ pub(super) async fn insert(act: &mut Act, pool: &str, leases: &[&(Lease, OffsetD
         let sql = format!(
             "INSERT INTO leases (id, pool, resource, holder_kind, holder, holder_name, address, epoch, granted_at, \
              expires_at, bound, label, asked_at) VALUES {}",
-            rows_of_placeholders(rows.len(), COLUMNS)
+            rows_of_placeholders(act.engine(), rows.len(), COLUMNS)
         );
         // The text is put together from constants and numbers; every value is bound.
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
@@ -160,15 +163,18 @@ pub(super) async fn end(act: &mut Act, ends: &[(LeaseId, EndReason)], now: Offse
         by_reason.entry(reason.word()).or_default().push(*id);
     }
     for (reason, ids) in by_reason {
-        for ids in in_sizes(&ids) {
-            let ids_named: Vec<String> = (3..ids.len() + 3).map(|at| format!("${at}")).collect();
+        for ids in ids.chunks(MOST_ENDS) {
+            // The last one is named several times, so that few statements are prepared.
+            let count = ids.len().next_power_of_two();
+            let ids_named: Vec<String> = (3..count + 3).map(|at| format!("${at}")).collect();
             let sql = format!(
                 "UPDATE leases SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL AND id IN ({})",
                 ids_named.join(", ")
             );
             // As above.
             let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(to_millis(now)).bind(reason);
-            for id in ids {
+            let last = ids.last().into_iter().cycle();
+            for id in ids.iter().chain(last).take(count) {
                 query = query.bind(id.to_string());
             }
             query.execute(act.connection()).await?;

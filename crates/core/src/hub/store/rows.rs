@@ -1,4 +1,6 @@
-//! Several rows in one statement. The sizes are powers of two, so that few statements are prepared, whatever comes.
+//! Several rows in one statement. The sizes are few, so that few statements are prepared, whatever comes.
+
+use super::Engine;
 
 /// The most rows of a statement.
 const MOST: usize = 32;
@@ -7,15 +9,28 @@ const MOST: usize = 32;
 pub fn in_sizes<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     let mut left = rows;
     std::iter::from_fn(move || {
-        let size = (1..=MOST.min(left.len())).rev().find(|size| size.is_power_of_two())?;
+        // Powers of two, and halfway between them.
+        let is_size =
+            |size: &usize| size.is_power_of_two() || size.is_multiple_of(3) && (size / 3).is_power_of_two();
+        let size = (1..=MOST.min(left.len())).rev().find(is_size)?;
         let (part, rest) = left.split_at(size);
         left = rest;
         Some(part)
     })
 }
 
+<<<<<<< HEAD
 /// `($1, $2), ($3, $4)`, for so many rows of so many columns.
 pub fn rows_of_placeholders(rows: usize, columns: usize) -> String {
+=======
+/// `($1, $2), ($3, $4)`, for so many rows of so many columns. SQLite gets `(?, ?), (?, ?)`: for each value it is given, it
+/// looks through all placeholders that have a name.
+pub(in crate::hub) fn rows_of_placeholders(engine: Engine, rows: usize, columns: usize) -> String {
+    if engine == Engine::Sqlite {
+        let row = format!("({})", vec!["?"; columns].join(", "));
+        return vec![row.as_str(); rows].join(", ");
+    }
+>>>>>>> perf
     let row = |row: usize| {
         let row: Vec<String> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
         format!("({})", row.join(", "))
@@ -33,14 +48,16 @@ mod tests {
         let sizes = |count: usize| in_sizes(&vec![0; count]).map(<[i32]>::len).collect::<Vec<_>>();
         assert_eq!(sizes(0), [0; 0]);
         assert_eq!(sizes(1), [1]);
-        assert_eq!(sizes(7), [4, 2, 1]);
-        assert_eq!(sizes(70), [32, 32, 4, 2]);
+        assert_eq!(sizes(7), [6, 1]);
+        assert_eq!(sizes(23), [16, 6, 1]);
+        assert_eq!(sizes(70), [32, 32, 6]);
         let rows = [1, 2, 3, 4, 5];
         assert_eq!(in_sizes(&rows).collect::<Vec<_>>().concat(), rows);
     }
 
     #[test]
     fn each_value_has_a_placeholder_of_its_own() {
-        assert_eq!(rows_of_placeholders(2, 3), "($1, $2, $3), ($4, $5, $6)");
+        assert_eq!(rows_of_placeholders(Engine::Postgres, 2, 3), "($1, $2, $3), ($4, $5, $6)");
+        assert_eq!(rows_of_placeholders(Engine::Sqlite, 2, 3), "(?, ?, ?), (?, ?, ?)");
     }
 }

@@ -1,5 +1,6 @@
-//! The one writer of a hub, and group commit: acts take turns on one connection, each in a savepoint of the group's
-//! transaction, and are answered once the group is durable. What is written is none of its business.
+//! The one writer of a hub, and group commit: acts take turns on one connection, the first of a group in its transaction
+//! itself and each further one in a savepoint of it, and are answered once the group is durable. What is written is none
+//! of its business.
 //!
 //! Turns are a fair mutex. Whoever opens a group also queues a commit for it, behind everyone who was waiting by
 //! then: under load groups form by themselves, and an act that is alone is committed at once.
@@ -36,8 +37,8 @@ pub(super) struct Writer {
 pub(super) struct Slot {
     connection: Option<AnyConnection>,
     group: Option<Group>,
-    /// The act before ended without a release: its savepoint must be rolled back first.
-    unfinished: bool,
+    /// The act that is under way, or the one before that ended without a release: then it must be undone first.
+    unfinished: Option<Within>,
     pause: Duration,
     retry_at: Option<Instant>,
     closed: bool,
@@ -48,6 +49,16 @@ struct Group {
     outcome: watch::Sender<Outcome>,
     hooks: Vec<Hook>,
     acts: u64,
+}
+
+/// What an act is undone by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Within {
+    /// The group's transaction: nobody else wrote in it so far. Most acts are alone in their group, and a savepoint makes
+    /// SQLite keep a copy of every page that is changed.
+    Transaction,
+    /// A savepoint of its own.
+    Savepoint,
 }
 
 #[derive(Clone)]
@@ -62,7 +73,7 @@ impl Writer {
         let slot = Slot {
             connection: None,
             group: None,
-            unfinished: false,
+            unfinished: None,
             pause: FIRST_PAUSE,
             retry_at: None,
             closed: false,
@@ -80,7 +91,7 @@ impl Writer {
         self.reconnect(&mut *self.slot.lock().await).await
     }
 
-    /// Waits for a turn and sets a savepoint.
+    /// Waits for a turn, and sets a savepoint where others wrote before.
     pub(super) async fn begin(self: &Arc<Self>) -> Result<OwnedMutexGuard<Slot>, StoreError> {
         let turn = tokio::time::timeout(TURN, Arc::clone(&self.slot).lock_owned());
         let slot = turn.await.map_err(|_| StoreError::Slow(TURN.as_secs()))?;
@@ -99,10 +110,16 @@ impl Writer {
         if slot.group.is_none() {
             self.open_group(&mut slot).await?;
         }
-        if let Err(error) = slot.run("SAVEPOINT act").await {
+        let within = match &slot.group {
+            Some(group) if group.acts > 0 => Within::Savepoint,
+            _ => Within::Transaction,
+        };
+        if within == Within::Savepoint
+            && let Err(error) = slot.run("SAVEPOINT act").await
+        {
             return Err(slot.fail(error));
         }
-        slot.unfinished = true;
+        slot.unfinished = Some(within);
         Ok(slot)
     }
 
@@ -159,7 +176,10 @@ impl Writer {
         slot: OwnedMutexGuard<Slot>,
         hooks: Vec<Hook>,
     ) -> Result<watch::Receiver<Outcome>, StoreError> {
-        finish(tokio::spawn(release(slot, hooks))).await
+        match slot.unfinished {
+            Some(Within::Savepoint) => finish(tokio::spawn(release(slot, hooks))).await,
+            _ => Ok(released(slot, hooks)),
+        }
     }
 
     async fn commit_group(&self, slot: &mut Slot) {
@@ -213,13 +233,21 @@ impl Slot {
 
     /// Undoes an act that was dropped before its end.
     async fn settle(&mut self) {
-        if std::mem::take(&mut self.unfinished)
-            && let Err(error) = self.run("ROLLBACK TO act; RELEASE act").await
-        {
-            // SQLite ends the whole transaction on some errors, a full disk among them; then the savepoint is gone
-            // and with it every act of the group.
-            tracing::warn!(error = &error as &dyn std::error::Error, "an act could not be undone alone");
-            self.fail(error);
+        let Some(within) = self.unfinished.take() else { return };
+        let undo = match within {
+            Within::Transaction => "ROLLBACK",
+            Within::Savepoint => "ROLLBACK TO act; RELEASE act",
+        };
+        match self.run(undo).await {
+            // Nobody else was in it. Whoever is queued to commit it finds none, or commits the next one early.
+            Ok(()) if within == Within::Transaction => self.group = None,
+            Ok(()) => {}
+            Err(error) => {
+                // SQLite ends the whole transaction on some errors, a full disk among them; then the savepoint is gone
+                // and with it every act of the group.
+                tracing::warn!(error = &error as &dyn std::error::Error, "an act could not be undone alone");
+                self.fail(error);
+            }
         }
     }
 
@@ -233,7 +261,7 @@ impl Slot {
     /// Gives the group up: none of its acts is told that it succeeded. Returns the same reason for the act at hand.
     fn fail(&mut self, reason: StoreError) -> StoreError {
         let reason = Arc::new(reason);
-        self.unfinished = false;
+        self.unfinished = None;
         self.disconnect();
         if let Some(group) = self.group.take() {
             group.outcome.send_replace(Outcome::Failed(Arc::clone(&reason)));
@@ -256,11 +284,15 @@ async fn release(
     if let Err(error) = slot.run("RELEASE act").await {
         return Err(slot.fail(error));
     }
-    slot.unfinished = false;
+    Ok(released(slot, hooks))
+}
+
+fn released(mut slot: OwnedMutexGuard<Slot>, hooks: Vec<Hook>) -> watch::Receiver<Outcome> {
+    slot.unfinished = None;
     let group = slot.group.as_mut().expect("an act is only begun in a group");
     group.acts += 1;
     group.hooks.extend(hooks);
-    Ok(group.outcome.subscribe())
+    group.outcome.subscribe()
 }
 
 /// A task that was cut off belongs to a runtime that is shutting down.

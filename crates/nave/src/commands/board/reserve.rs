@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use jiff::tz::TimeZone;
-use nave_boards::api::{BookRequest, Booking, Reservation, ReserveSetRequest, Waiter, WantedPlace};
+use nave_boards::api::{
+    BookRequest, Booking, QueueTurn, Reservation, ReserveSetRequest, WaitedFor, Waiter, WantedPlace,
+};
 use nave_boards::node::import::ImportDescription;
 use nave_boards::node::lookup::{Folders, LookupError, Wish};
 use nave_core::clock::Clock;
@@ -144,9 +146,8 @@ async fn waiting<T>(
             reserved = &mut asking => return reserved,
             () = tokio::time::sleep(TELL_EVERY) => {}
         }
-        let queue: Vec<Waiter> = hub.get("/nave/v1/reservations/queue").await.unwrap_or_default();
-        // Of several waits of one person, the last is this one.
-        let Some(own) = queue.iter().filter(|waiter| waiter.mine).max_by_key(|waiter| waiter.since) else {
+        let queue: QueueTurn = hub.get("/nave/v1/reservations/queue/turn").await.unwrap_or_default();
+        let Some(own) = queue.own else {
             if let Some(words) = super::ran::made_ready(hub).await.filter(|words| *words != told) {
                 context.printer.talk(&words);
                 told = words;
@@ -157,9 +158,9 @@ async fn waiting<T>(
             own.expected.map(|at| format!(", expected {}", super::in_words(at, Clock::system().now())));
         let words = format!(
             "nave: waiting for {}: number {} of {} in the queue{}",
-            wish_words(own, " or "),
+            wanted_words(&own.wants),
             own.position,
-            queue.len(),
+            queue.waiting,
             expected.unwrap_or_default()
         );
         if words != told {
@@ -167,6 +168,17 @@ async fn waiting<T>(
             told = words;
         }
     }
+}
+
+/// What is waited for, in words.
+fn wanted_words(wants: &[WaitedFor]) -> String {
+    let each = wants.iter().map(|want| {
+        let more = (want.more > 0).then(|| format!("one of {} more", want.more));
+        let places: Vec<String> = want.places.iter().cloned().chain(more).collect();
+        places.join(" or ")
+    });
+    let each: Vec<String> = each.collect();
+    each.join(" and ")
 }
 
 /// What somebody waits for, in words.

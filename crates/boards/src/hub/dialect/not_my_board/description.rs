@@ -33,7 +33,7 @@ pub(super) fn read(value: &Value) -> Result<Description, Failure> {
             return Err(Failure::raised(message));
         }
     }
-    let parts = fields.get("parts").map(|parts| iterate(parts)?.iter().map(read_part).collect());
+    let parts = fields.get("parts").map(|parts| iterate(parts.clone())?.iter().map(read_part).collect());
     let parts: Option<Vec<Part>> = parts.transpose()?;
     needed("Place", fields, &["name", "port", "parts"])?;
     let name = text("name", &fields["name"])?;
@@ -46,7 +46,7 @@ pub(super) fn read(value: &Value) -> Result<Description, Failure> {
 
 fn read_part(value: &Value) -> Result<Part, Failure> {
     let fields = mapping(value)?;
-    let compatible = fields.get("compatible").map(iterate).transpose()?;
+    let compatible = fields.get("compatible").cloned().map(iterate).transpose()?;
     let usb = interfaces(fields.get("usb"), |fields| {
         needed("UsbExportDesc", fields, &["usbid"])?;
         let usbid = text("usbid", &fields["usbid"])?;

@@ -66,15 +66,20 @@ fn register_place(session: &Arc<Session>, channel: Channel, params: Params) -> R
 
 async fn reserve(session: &Arc<Session>, params: Params) -> Result<Outcome, Failure> {
     let [candidates] = arguments("Hub.reserve", ["candidate_ids"], params)?;
-    let mut ids = Vec::new();
-    for candidate in iterate(&candidates)? {
-        ids.extend(hashable(&candidate)?.as_u64());
-    }
-    let reserved = session.reserve(&ids).await?;
+    let reserved = session.reserve(numbers(candidates)?).await?;
     let id = reserved.place.id;
     let session = Arc::clone(session);
     let delivered = move || session.take(reserved);
     Ok(Outcome { delivered: Some(Box::new(delivered)), ..Outcome::of(&id) })
+}
+
+/// The numbers of places in an argument. Whatever else is in it names no place.
+fn numbers(candidates: Value) -> Result<Vec<u64>, Failure> {
+    let mut ids = Vec::new();
+    for candidate in iterate(candidates)? {
+        ids.extend(hashable(&candidate)?.as_u64());
+    }
+    Ok(ids)
 }
 
 async fn return_reservation(session: &Session, params: Params) -> Result<Outcome, Failure> {

@@ -7,12 +7,12 @@ use crate::not_my_board::message::Failure;
 use crate::not_my_board::python::type_name;
 
 /// What a loop over a value sees: the elements of a list, the characters of a text, the keys of a map.
-pub(super) fn iterate(value: &Value) -> Result<Vec<Value>, Failure> {
+pub(super) fn iterate(value: Value) -> Result<Vec<Value>, Failure> {
     match value {
-        Value::Array(list) => Ok(list.clone()),
+        Value::Array(list) => Ok(list),
         Value::String(text) => Ok(text.chars().map(|c| Value::String(c.to_string())).collect()),
-        Value::Object(map) => Ok(map.keys().cloned().map(Value::String).collect()),
-        other => Err(Failure::raised(format!("'{}' object is not iterable", type_name(other)))),
+        Value::Object(map) => Ok(map.into_iter().map(|(key, _)| Value::String(key)).collect()),
+        other => Err(Failure::raised(format!("'{}' object is not iterable", type_name(&other)))),
     }
 }
 

@@ -278,11 +278,11 @@ impl Session {
         Ok(self.id)
     }
 
-    pub(super) async fn reserve(&self, candidates: &[u64]) -> Result<Reserved, Failure> {
+    pub(super) async fn reserve(&self, candidates: Vec<u64>) -> Result<Reserved, Failure> {
         let op = self.op();
         let terms =
             Terms { seat: Some(self.seat()), expires_in: None, waits: true, until: None, goes_on: false };
-        let mut places = self.boards.places().asked_for(candidates.iter().copied());
+        let mut places = self.boards.places().asked_for(candidates);
         // What only streams lead to is not for agents that speak this protocol.
         places.retain(|place| place.reach.legacy.is_some());
         let want = Want { candidates: places, label: String::new() };

@@ -1,10 +1,8 @@
 //! Somebody asks: what is given at once, what is the asker's own already, and who waits. What follows later is not here.
 
-use std::sync::Arc;
-
 use time::OffsetDateTime;
 
-use super::super::{Held, Holder, Seat, Want};
+use super::super::{Held, Holder, ResourceId, Seat, Want};
 use super::{Asked, Asker, Book, Usage, Waiter, pick};
 
 impl Book {
@@ -14,7 +12,7 @@ impl Book {
         wants: &[Want],
         asker: Asker,
         now: OffsetDateTime,
-        mut choose: impl FnMut(&[&str]) -> usize,
+        mut choose: impl FnMut(&[ResourceId]) -> usize,
     ) -> Asked {
         let there: Vec<Vec<u32>> = wants.iter().map(|want| self.there(&want.acceptable)).collect();
         if !pick::fits(&there) {
@@ -38,8 +36,8 @@ impl Book {
         let until = asker.expires_in.map(|time| now + time);
         let longest: Vec<Vec<u32>> = free.iter().map(|free| self.for_longest(free, until)).collect();
         let mut choose = |ids: &[u32]| {
-            let names: Vec<&str> = ids.iter().map(|id| &*self.get(*id).name).collect();
-            choose(&names)
+            let ids: Vec<ResourceId> = ids.iter().map(|id| self.get(*id).id).collect();
+            choose(&ids)
         };
         // Of several, one may need what is best for another.
         let picked = pick::pick(&longest, &mut choose).or_else(|| pick::pick(&free, &mut choose));
@@ -55,17 +53,17 @@ impl Book {
         if !asker.waits {
             return Asked::Taken;
         }
-        let wants = there.into_iter().map(Arc::new).collect();
+        let wants = there.into_iter().map(|want| self.queue.shared(want)).collect();
         Asked::Waits(self.queue.push(Waiter { wants, asker, since: now }))
     }
 
     /// The numbers of those that are there, in order.
-    pub(super) fn there(&self, names: &[String]) -> Vec<u32> {
-        let known = names.iter().filter_map(|name| self.numbers.get(name.as_str()).copied());
-        let mut there: Vec<u32> = known.filter(|id| self.get(*id).here).collect();
-        there.sort_unstable();
-        there.dedup();
-        there
+    pub(super) fn there(&self, ids: &[ResourceId]) -> Vec<u32> {
+        let is_there = |id: &ResourceId| {
+            let resource = self.resources.get(id.at as usize);
+            resource.is_some_and(|resource| resource.here && resource.id == *id)
+        };
+        ids.iter().filter(|id| is_there(id)).map(|id| id.at).collect()
     }
 
     /// A resource among these that this holder has, and has no connection for: it was left behind, or is held without

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 use super::super::booking::exact;
-use super::super::{Booking, Held, Holder, Lease, WantedBooking};
+use super::super::{Booking, Held, Holder, Lease, ResourceId, WantedBooking};
 use super::{Book, Change, Resource, Step, Taken, Usage};
 use crate::id::{BookingId, LeaseId};
 
@@ -118,7 +118,7 @@ impl Book {
         wanted: &WantedBooking,
         holder: &Holder,
         now: OffsetDateTime,
-        mut choose: impl FnMut(&[&str]) -> usize,
+        mut choose: impl FnMut(&[ResourceId]) -> usize,
     ) -> Booked {
         let mut there = self.there(&wanted.acceptable);
         there.retain(|id| self.get(*id).is_usable());
@@ -145,8 +145,8 @@ impl Book {
                 None => Booked::NoneThere,
             };
         }
-        let names: Vec<&str> = free.iter().map(|id| &*self.get(*id).name).collect();
-        let id = free[choose(&names).min(free.len() - 1)];
+        let ids: Vec<ResourceId> = free.iter().map(|id| self.get(*id).id).collect();
+        let id = free[choose(&ids).min(free.len() - 1)];
         let booking = Booking {
             id: BookingId::new(),
             resource: self.get(id).name.to_string(),

@@ -7,7 +7,7 @@
 //! leases on what it needs have ended once.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,12 +78,26 @@ pub(super) struct Served {
 #[derive(Default)]
 pub(super) struct Queue {
     waiters: BTreeMap<Turn, Waiter>,
+    /// What they want: a thousand who wait for any of the same thousand share one list.
+    lists: HashSet<Arc<Vec<u32>>>,
     numbers: u64,
     /// How many wait for several.
     sets: usize,
 }
 
 impl Queue {
+    /// A list of numbers in order, as somebody who comes may have it already.
+    pub(super) fn shared(&mut self, mut list: Vec<u32>) -> Arc<Vec<u32>> {
+        if let Some(known) = self.lists.get(&list) {
+            return Arc::clone(known);
+        }
+        self.lists.retain(|known| Arc::strong_count(known) > 1);
+        list.shrink_to_fit();
+        let list = Arc::new(list);
+        self.lists.insert(Arc::clone(&list));
+        list
+    }
+
     pub(super) fn push(&mut self, waiter: Waiter) -> Turn {
         self.numbers += 1;
         self.sets += usize::from(waiter.wants.len() > 1);
@@ -95,6 +109,9 @@ impl Queue {
     pub(super) fn remove(&mut self, turn: Turn) -> Option<Waiter> {
         let waiter = self.waiters.remove(&turn)?;
         self.sets -= usize::from(waiter.wants.len() > 1);
+        if self.waiters.is_empty() {
+            self.lists.clear();
+        }
         Some(waiter)
     }
 
@@ -121,11 +138,20 @@ impl Queue {
     /// A resource is away; those for whom nothing is left of a want, or not enough of several, are given back.
     pub(super) fn forget(&mut self, id: u32, is_here: impl Fn(u32) -> bool) -> Vec<Asker> {
         let mut failed = Vec::new();
+        let with: Vec<Arc<Vec<u32>>> =
+            self.lists.iter().filter(|list| list.binary_search(&id).is_ok()).cloned().collect();
+        // By the address of each list, the one that takes its place.
+        let mut without = HashMap::new();
+        for list in &with {
+            self.lists.remove(list);
+            let left = self.shared(list.iter().copied().filter(|other| *other != id).collect());
+            without.insert(Arc::as_ptr(list), left);
+        }
         for (turn, waiter) in &mut self.waiters {
             let mut lost = false;
             for want in &mut waiter.wants {
-                if let Ok(at) = want.binary_search(&id) {
-                    Arc::make_mut(want).remove(at);
+                if let Some(left) = without.get(&Arc::as_ptr(want)) {
+                    *want = Arc::clone(left);
                     lost = true;
                 }
             }

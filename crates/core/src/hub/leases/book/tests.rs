@@ -49,8 +49,8 @@ fn asker(seat: u64) -> (Asker, Answered) {
     )
 }
 
-fn want(names: &[&str]) -> Want {
-    Want { acceptable: names.iter().map(|&name| name.to_owned()).collect(), label: String::new() }
+fn want(book: &Book, names: &[&str]) -> Want {
+    Want { acceptable: names.iter().filter_map(|name| book.id_of(name)).collect(), label: String::new() }
 }
 
 /// The only lease that begins by a step, and who asked for it.
@@ -321,7 +321,7 @@ fn a_booking_waits_for_what_is_away() {
 fn whoever_comes_back_gets_what_it_had() {
     let mut book = book();
     book.appear("a", NOW);
-    let wants = [want(&["a"])];
+    let wants = [want(&book, &["a"])];
     let (first, _answered) = asker(1);
     let Asked::Step(step) = book.ask(&wants, first, NOW, |_| 0) else { panic!("a is free") };
     let (lease, asker_of) = only(*step);
@@ -343,7 +343,8 @@ fn what_is_over_is_due() {
     book.appear("a", NOW);
     let (mut asker, _answered) = asker(1);
     asker.expires_in = Some(Duration::from_hours(2));
-    let Asked::Step(step) = book.ask(&[want(&["a"])], asker, NOW, |_| 0) else { panic!("a is free") };
+    let wants = [want(&book, &["a"])];
+    let Asked::Step(step) = book.ask(&wants, asker, NOW, |_| 0) else { panic!("a is free") };
     let (lease, asker) = only(*step);
     book.settle(stands(&lease, asker.seat), NOW);
     let due = |book: &Book, after: u64| book.due(grace, NOW + Duration::from_secs(after));
@@ -361,10 +362,10 @@ fn what_is_over_is_due() {
 #[test]
 fn what_somebody_holds_without_a_connection_is_used_from_one() {
     let mut book = book();
-    let (only_a, either) = ([want(&["a"])], [want(&["a", "b"])]);
     for name in ["a", "b"] {
         book.appear(name, NOW);
     }
+    let (only_a, either) = ([want(&book, &["a"])], [want(&book, &["a", "b"])]);
     let at = |octet: u8, seat: Option<Seat>| {
         let (mut asker, answered) = asker(1);
         (asker.op.source, asker.seat) = (Some([10, 0, 0, octet].into()), seat);
@@ -388,4 +389,40 @@ fn what_somebody_holds_without_a_connection_is_used_from_one() {
     assert_eq!(&*step.changes[0].resource, "b");
     let (elsewhere, _answered) = at(2, Some(Seat(8)));
     assert!(matches!(book.ask(&either, elsewhere, NOW, |_| 0), Asked::Again(_)));
+}
+
+#[test]
+fn what_has_gone_is_not_taken_for_what_came_after_it() {
+    let mut book = book();
+    book.appear("a", NOW);
+    let wants = [want(&book, &["a"])];
+    book.vanish("a", NOW);
+    book.appear("b", NOW);
+    assert_eq!(book.id_of("b").unwrap().at, wants[0].acceptable[0].at, "its number is used again");
+    let (late, _answered) = asker(1);
+    assert!(matches!(book.ask(&wants, late, NOW, |_| 0), Asked::NoneThere));
+}
+
+#[test]
+fn who_want_the_same_share_a_list() {
+    let mut book = book();
+    for name in ["a", "b"] {
+        book.appear(name, NOW);
+    }
+    let wants = [want(&book, &["a", "b"])];
+    let mut answers = Vec::new();
+    for seat in 0..4 {
+        let (asker, answered) = asker(seat);
+        book.ask(&wants, asker, NOW, |_| 0);
+        answers.push(answered);
+    }
+    let lists = |book: &Book| -> Vec<Arc<Vec<u32>>> {
+        book.waiters().flat_map(|waiter| waiter.wants.iter().cloned()).collect()
+    };
+    let shared = |lists: &[Arc<Vec<u32>>]| lists.iter().all(|list| Arc::ptr_eq(list, &lists[0]));
+    let before = lists(&book);
+    assert!(before.len() == 2 && before[0].len() == 2 && shared(&before));
+    book.vanish("a", NOW);
+    let after = lists(&book);
+    assert!(after.len() == 2 && *after[0] == [book.id_of("b").unwrap().at] && shared(&after));
 }

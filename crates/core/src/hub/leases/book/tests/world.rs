@@ -136,7 +136,7 @@ impl World {
     pub(super) fn book(&mut self, acceptable: &[usize], start: i64, length: i64) {
         let starts_at = self.now + time::Duration::minutes(start);
         let wanted = WantedBooking {
-            acceptable: acceptable.iter().map(|at| NAMES[*at].to_owned()).collect(),
+            acceptable: acceptable.iter().filter_map(|at| self.book.id_of(NAMES[*at])).collect(),
             label: "booked".to_owned(),
             priority: 0,
             starts_at,
@@ -322,7 +322,10 @@ impl World {
         let label = String::new();
         let wants: Vec<Want> = wants
             .into_iter()
-            .map(|want| Want { acceptable: want.into_iter().collect(), label: label.clone() })
+            .map(|want| Want {
+                acceptable: want.iter().filter_map(|name| self.book.id_of(name)).collect(),
+                label: label.clone(),
+            })
             .collect();
         match self.book.ask(&wants, asker, self.now, |_| 0) {
             Asked::Step(step) => {
