@@ -1,7 +1,7 @@
 //! The hub's half: which agents there are, on which hosts they run, what they say, write and cost.
 
 pub mod config;
-mod dialect;
+pub mod dialect;
 mod fleet;
 
 use std::sync::Arc;
