@@ -8,6 +8,7 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::extension::ClientId;
+use nave_agents::hub::dialect::socket_io;
 use nave_boards::node::export::ExportDescription;
 use nave_boards::node::exporter::read_head;
 use nave_boards::node::import::ImportDescription;
@@ -97,6 +98,16 @@ pub const TARGETS: &[Target] = &[
     Target { name: "board_description", run: board_description, seeds: &[
         b"port = 2192\n[[parts]]\ncompatible = [\"demo\", \"v2\"]\nusb.jtag = { usbid = \"1-4.2\" }\ntcp.http = { host = \"127.0.0.1\", port = 8080 }\n",
         b"auto_return_time = \"1w2d3h4m5s\"\n[parts.web]\ncompatible = [\"demo\"]\nusb.jtag = { port_num = 2 }\ntcp.http = { local_port = 8081 }\n",
+    ] },
+    Target { name: "socket_io_packet", run: socket_io_packet, seeds: &[
+        br#"40/naisys,{"hubAccessKey":"ab+cd","hostName":"BOX-1","hostType":"naisys"}"#,
+        br#"42/naisys,0["mail_send",{"fromUserId":1,"toUserIds":[2],"subject":"s","body":"\u00e9","kind":"mail"}]"#,
+        br#"43/naisys,7[{"success":true}]"#,
+        b"41/naisys,",
+        br#"42["users_changed"]"#,
+        br#"451-/naisys,["file",{"_placeholder":true,"num":0}]"#,
+        b"2probe",
+        b"bAAEC",
     ] },
     Target { name: "request", run: requests::request, seeds: requests::SEEDS },
 ];
@@ -218,6 +229,12 @@ fn usbip(bytes: &[u8]) {
         && let Ok(reply) = ImportReply::decode(bytes)
     {
         assert_eq!(&reply.encode(), bytes, "a reply is its bytes");
+    }
+}
+
+fn socket_io_packet(bytes: &[u8]) {
+    if socket_io::is_packet(bytes) {
+        assert!(b"13456".contains(&bytes[0]) || bytes == b"2probe", "a client sends such packets only");
     }
 }
 

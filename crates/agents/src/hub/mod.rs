@@ -3,7 +3,7 @@
 pub mod budgets;
 pub mod config;
 mod counters;
-mod dialect;
+pub mod dialect;
 mod directory;
 mod dispatch;
 mod files;

@@ -1,3 +1,7 @@
 //! The agent fleet from outside: at a running hub, with the programs that people have.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails has nothing better to do")]
+
+mod clients;
 mod import;
+mod socket_io;

@@ -164,6 +164,14 @@ pub const NEEDS: &[Need] = &[
         check: has_node,
     },
     Need {
+        name: "socket-io",
+        purpose: "the client library of NAISYS's runners",
+        apt: &["nodejs", "npm"],
+        npm: &["socket.io-client"],
+        programs: &["node", "npm"],
+        check: has_node,
+    },
+    Need {
         name: "package",
         purpose: "our own Debian package, which `cargo xtask package` makes",
         apt: &[],
