@@ -21,9 +21,9 @@ use crate::id::NodeId;
 /// What happened to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeHappening {
-    /// Its link stands.
+    /// It is connected: its link stands, or a dialect says so.
     Joined(NodeId),
-    /// Its link ended.
+    /// It is connected no longer.
     Lost(NodeId),
     /// It is a member no longer.
     Revoked(NodeId),
@@ -86,6 +86,6 @@ pub trait Fleet: Send + Sync {
     /// then reads them on its behalf ([`super::streams::here`]). Whoever is behind the target must have allowed it by name.
     fn lets_end_here(&self, hub: &Hub, op: &Op, node: NodeId, target: &Target) -> bool;
 
-    /// Hears what happened to a node; in order for each node.
+    /// Hears what happened to a node; in order for each node. Must not wait for a node to come or to go.
     fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()>;
 }

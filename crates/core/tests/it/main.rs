@@ -7,6 +7,7 @@ mod backup;
 mod bench;
 mod between;
 mod identity;
+mod keyed;
 mod leases;
 mod mail;
 mod nodes;

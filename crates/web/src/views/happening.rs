@@ -59,6 +59,8 @@ const SAID: &[(&str, &str, Tone)] = &[
     ("node.joined", "joined", Tone::Good),
     ("node.key_minted", "made an access key for", Tone::Plain),
     ("node.labelled", "labelled", Tone::Plain),
+    ("node.name_refused", "came from elsewhere with the name of", Tone::Warn),
+    ("node.released", "released the name of", Tone::Plain),
     ("node.renamed", "renamed", Tone::Plain),
     ("node.revoked", "revoked", Tone::Bad),
     ("node.roles_set", "changed the roles of", Tone::Plain),
