@@ -469,6 +469,9 @@ pub struct Backup {
     /// Do not encrypt: whoever reads the file then has the hub's keys
     #[arg(long)]
     pub plain: bool,
+    /// Take the bulk data too: log lines and metrics, which can be much
+    #[arg(long)]
+    pub with_logs: bool,
 }
 
 #[derive(Debug, Args)]

@@ -30,6 +30,10 @@ impl Fleet for Agents {
         MigrationSet { name: NAME, tables: &[], migrations: &[] }
     }
 
+    fn bulk_migrations(&self) -> MigrationSet {
+        MigrationSet::none(NAME)
+    }
+
     fn begin(&self, _: Arc<Hub>) -> BoxFuture<'static, Result<()>> {
         std::future::ready(Ok(())).boxed()
     }

@@ -40,6 +40,10 @@ impl Fleet for Boards {
         maintenance::MIGRATIONS
     }
 
+    fn bulk_migrations(&self) -> MigrationSet {
+        MigrationSet::none(NAME)
+    }
+
     fn begin(&self, hub: Arc<Hub>) -> BoxFuture<'static, Result<()>> {
         let boards = self.clone();
         async move { maintenance::begin(&hub.op("boards.begin"), &hub, &boards).await }.boxed()

@@ -83,6 +83,8 @@ pub struct Hub {
     pub sealer: Sealer,
     /// The database.
     pub store: Store,
+    /// What is written a lot and can be missed, such as log lines.
+    pub bulk: Store,
     /// Tells the parts of the hub what happens.
     pub bus: Arc<dyn Bus>,
     /// Who is connected.

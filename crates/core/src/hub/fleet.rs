@@ -48,6 +48,9 @@ pub trait Fleet: Send + Sync {
     /// Its tables.
     fn migrations(&self) -> MigrationSet;
 
+    /// Its tables of bulk data ([`Hub::bulk`]): what is written a lot and can be missed.
+    fn bulk_migrations(&self) -> MigrationSet;
+
     /// Reads what it needs to know before anybody comes in.
     fn begin(&self, hub: Arc<Hub>) -> BoxFuture<'static, Result<()>>;
 

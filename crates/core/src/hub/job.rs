@@ -134,6 +134,11 @@ pub fn core_jobs() -> Vec<Job> {
         Job::new("sessions.ask_providers", Duration::from_mins(5), None, |hub| async move {
             super::people::providers::refresh_all(&hub.op("sessions.ask_providers"), &hub).await
         }),
+        Job::new("bulk.prepare", Duration::from_mins(1), None, |hub| async move {
+            let sets = super::running::bulk_sets(&hub.fleets);
+            hub.bulk.prepare_bulk(&sets, &hub.clock).await?;
+            Ok("bulk data can be kept".to_owned())
+        }),
         Job::new("events.forget_old", Duration::from_hours(6), None, |hub| async move {
             let op = hub.op("events.forget_old");
             let before = hub.clock.now() - hub.settings.keep_events;

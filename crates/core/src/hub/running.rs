@@ -150,6 +150,9 @@ impl HubSetup {
 
         let providers = Providers::new(&self.config.people.oidc)?;
         let store = open_store(&self.folder, &self.config, &self.fleets, &self.clock).await?;
+        let bulk = Store::open_bulk(store.url(), &bulk_sets(&self.fleets), &self.clock).await;
+        let bulk =
+            bulk.map_err(|error| StartError::Store { url: store.url().bulk(), words: words(&error) })?;
         let pools: Vec<PoolKind> = self.fleets.iter().flat_map(|fleet| fleet.pools()).collect();
         let leases = Leases::open(&store, &pools, &self.clock).await;
         let leases =
@@ -165,6 +168,7 @@ impl HubSetup {
             url: OnceLock::new(),
             listeners: OnceLock::new(),
             store,
+            bulk,
             bus: LocalBus::new(),
             presence: Presence::default(),
             streams: Streams::default(),
@@ -254,6 +258,7 @@ impl RunningHub {
             tracing::warn!("some connections did not end in time and were cut");
             self.shutdown.cut();
         }
+        self.hub.bulk.close().await;
         self.hub.store.close().await;
     }
 }
@@ -285,6 +290,11 @@ pub fn database_url(folder: &std::path::Path, config: &HubConfig) -> Result<Data
 /// Every table set: the core's, then each fleet's.
 pub fn migration_sets(fleets: &[Arc<dyn Fleet>]) -> Vec<MigrationSet> {
     std::iter::once(http::MIGRATIONS).chain(fleets.iter().map(|fleet| fleet.migrations())).collect()
+}
+
+/// Every set of tables for bulk data.
+pub fn bulk_sets(fleets: &[Arc<dyn Fleet>]) -> Vec<MigrationSet> {
+    fleets.iter().map(|fleet| fleet.bulk_migrations()).collect()
 }
 
 async fn open_store(

@@ -6,6 +6,7 @@ mod authorization;
 mod backup;
 mod bench;
 mod between;
+mod bulk;
 mod identity;
 mod keyed;
 mod leases;
