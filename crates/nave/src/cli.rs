@@ -8,6 +8,7 @@
 pub mod board;
 pub mod node;
 pub mod not_my_board;
+pub mod task;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use nave_link::address::{HubUrl, NodeTarget};
 use nave_link::key::PublicKey;
 
 pub use self::node::Node;
+pub use self::task::Task;
 
 /// One hub for machines that cannot be reached from outside.
 #[derive(Debug, Parser)]
@@ -78,6 +80,9 @@ pub enum Command {
     /// See what the hub mailed, send it again, or test sending
     #[command(subcommand)]
     Mail(Mail),
+    /// Look at the work that waits for nodes, and call it off
+    #[command(subcommand)]
+    Task(Task),
     /// Read the audit log
     Audit(Audit),
     /// Write a backup of the hub into a file

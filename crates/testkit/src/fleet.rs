@@ -8,8 +8,8 @@ use axum::Json;
 use axum::extract::State;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use nave_core::api::Check;
-use nave_core::hub::access::{self, Action, Roles};
+use nave_core::api::{Check, NodeRole};
+use nave_core::hub::access::{self, Action, NodeRoles, Roles};
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::Result;
 use nave_core::hub::fleet::{Fleet, Measure, NodeHappening};
@@ -19,6 +19,7 @@ use nave_core::hub::leases::PoolKind;
 use nave_core::hub::op::Op;
 use nave_core::hub::people::idp::Program;
 use nave_core::hub::store::{Migration, MigrationSet};
+use nave_core::hub::tasks::{BackOff, TaskKind};
 use nave_core::id::NodeId;
 use nave_link::address::Target;
 
@@ -28,6 +29,11 @@ pub const COUNT: Action = Action::new("testfleet.count", Roles::ANY);
 pub const TAKE: Action = Action::new("testfleet.take", Roles::OPERATORS);
 /// Taking it away from others.
 pub const MANAGE: Action = Action::new("testfleet.manage", Roles::ADMINS);
+
+/// Doing its work.
+pub const DO: Action = Action::new("testfleet.do", Roles::ADMINS).and_nodes(NodeRoles::of(&[NodeRole::Host]));
+/// Its kind of task: three attempts of five minutes, with pauses of ten seconds and more, kept for a day.
+pub const WORK: &str = "testfleet.work";
 
 /// Counts what happens to nodes, in its own table.
 #[derive(Debug, Default)]
@@ -123,7 +129,19 @@ impl Fleet for TestFleet {
     }
 
     fn actions(&self) -> &'static [Action] {
-        &[COUNT, TAKE, MANAGE]
+        &[COUNT, TAKE, MANAGE, DO]
+    }
+
+    fn tasks(&self) -> Vec<TaskKind> {
+        vec![TaskKind {
+            name: WORK,
+            put: TAKE,
+            take: DO,
+            time_limit: Duration::from_mins(5),
+            attempts: 3,
+            back_off: BackOff { first: Duration::from_secs(10), longest: Duration::from_mins(1) },
+            keep: Duration::from_hours(24),
+        }]
     }
 
     fn routes(&self, routes: Routes) -> Routes {

@@ -16,6 +16,7 @@ use nave_core::hub::leases::PoolKind;
 use nave_core::hub::op::Op;
 use nave_core::hub::people::idp::Program;
 use nave_core::hub::store::MigrationSet;
+use nave_core::hub::tasks::TaskKind;
 use nave_core::id::NodeId;
 use nave_link::address::Target;
 
@@ -44,6 +45,10 @@ impl Fleet for Agents {
 
     fn actions(&self) -> &'static [Action] {
         &[READ, RUN, MANAGE]
+    }
+
+    fn tasks(&self) -> Vec<TaskKind> {
+        Vec::new()
     }
 
     fn routes(&self, routes: Routes) -> Routes {

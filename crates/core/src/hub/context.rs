@@ -24,6 +24,7 @@ use super::people::People;
 use super::seal::Sealer;
 use super::store::{Act, Store};
 use super::streams::Streams;
+use super::tasks::Tasks;
 use super::throttle::Throttle;
 use crate::clock::Clock;
 
@@ -93,6 +94,8 @@ pub struct Hub {
     pub streams: Streams,
     /// Who holds what.
     pub leases: Leases,
+    /// Work for nodes, which stands in the database.
+    pub queue: Tasks,
     /// What people need to sign in.
     pub people: People,
     /// Wrong keys, passwords and tokens, by source address.

@@ -15,6 +15,7 @@ use super::leases::PoolKind;
 use super::op::Op;
 use super::people::idp::Program;
 use super::store::MigrationSet;
+use super::tasks::TaskKind;
 use crate::api::Check;
 use crate::id::NodeId;
 
@@ -59,6 +60,9 @@ pub trait Fleet: Send + Sync {
 
     /// The pools that it leases from.
     fn pools(&self) -> Vec<PoolKind>;
+
+    /// The kinds of tasks that it puts.
+    fn tasks(&self) -> Vec<TaskKind>;
 
     /// Its routes, added to those given.
     fn routes(&self, routes: Routes) -> Routes;

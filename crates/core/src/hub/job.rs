@@ -14,6 +14,9 @@ use crate::api::JobView;
 
 type Run = Box<dyn Fn(Arc<Hub>) -> BoxFuture<'static, Result<String>> + Send + Sync>;
 
+/// The pause between two runs of a job that always finds something to do, or fails.
+const SHORTEST: Duration = Duration::from_millis(10);
+
 /// One reconciler.
 pub struct Job {
     /// Its name: `noun.verb`.
@@ -22,6 +25,7 @@ pub struct Job {
     pub every: Duration,
     /// Notices on this topic wake it.
     pub wake_on: Option<&'static str>,
+    next: fn(&Hub) -> Option<Duration>,
     run: Run,
 }
 
@@ -36,7 +40,13 @@ impl Job {
     where
         F: Future<Output = Result<String>> + Send + 'static,
     {
-        Self { name, every, wake_on, run: Box::new(move |hub| Box::pin(run(hub))) }
+        Self { name, every, wake_on, next: |_| None, run: Box::new(move |hub| Box::pin(run(hub))) }
+    }
+
+    /// The same, which also runs when this says: how long it is, after each run, until there is something to do.
+    #[must_use]
+    pub fn and_when(self, next: fn(&Hub) -> Option<Duration>) -> Self {
+        Self { next, ..self }
     }
 }
 
@@ -75,6 +85,13 @@ pub fn start(hub: Arc<Hub>, job: Job, stop: CancellationToken) {
         let mut timer = tokio::time::interval(job.every);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let due = (job.next)(&hub);
+            let due = async {
+                match due {
+                    Some(left) => tokio::time::sleep(left.max(SHORTEST)).await,
+                    None => std::future::pending().await,
+                }
+            };
             let woken = async {
                 loop {
                     match notices.recv().await {
@@ -87,6 +104,7 @@ pub fn start(hub: Arc<Hub>, job: Job, stop: CancellationToken) {
             tokio::select! {
                 _ = timer.tick() => {}
                 () = woken => {}
+                () = due => {}
                 () = stop.cancelled() => return,
             }
             // A reconciler may be cut anywhere: what it had not committed, it does again.
@@ -148,5 +166,6 @@ pub fn core_jobs() -> Vec<Job> {
     ];
     jobs.extend(super::mail::jobs());
     jobs.extend(super::leases::jobs());
+    jobs.extend(super::tasks::jobs());
     jobs
 }

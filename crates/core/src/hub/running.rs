@@ -29,6 +29,7 @@ use super::people::providers::Providers;
 use super::seal::{MasterFile, SealError, Sealer};
 use super::store::{DatabaseUrl, MigrationSet, Store};
 use super::streams::Streams;
+use super::tasks::Tasks;
 use super::throttle::Throttle;
 use crate::clock::Clock;
 
@@ -157,6 +158,7 @@ impl HubSetup {
         let leases = Leases::open(&store, &pools, &self.clock).await;
         let leases =
             leases.map_err(|error| StartError::Store { url: store.url().clone(), words: words(&error) })?;
+        let queue = Tasks::new(self.fleets.iter().flat_map(|fleet| fleet.tasks()).collect());
         let sealer = Sealer::open(&store, master, &self.random, &self.clock).await?;
         let hub = Arc::new(Hub {
             clock: self.clock.clone(),
@@ -173,6 +175,7 @@ impl HubSetup {
             presence: Presence::default(),
             streams: Streams::default(),
             leases,
+            queue,
             people: People::new(self.config.people.settings(), providers, &self.clock),
             wrong_keys: Throttle::new(self.clock),
             metrics: super::metrics::Metrics::default(),

@@ -20,3 +20,4 @@ mod schemathesis;
 mod seal;
 mod store;
 mod streams;
+mod tasks;

@@ -89,6 +89,8 @@ const SAID: &[(&str, &str, Tone)] = &[
     ("source.throttled", "slowed down", Tone::Warn),
     ("stream.cut", "cut the stream", Tone::Warn),
     ("stream.opened", "opened a stream to", Tone::Plain),
+    ("task.cancelled", "called off the task", Tone::Warn),
+    ("task.put", "put the task", Tone::Plain),
     ("token.ended", "ended the API token", Tone::Plain),
     ("token.made", "made the API token", Tone::Plain),
 ];

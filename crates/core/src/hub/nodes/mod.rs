@@ -33,7 +33,7 @@ use super::event::Event;
 use super::fleet::NodeHappening;
 use super::grants;
 use super::op::{Actor, Op, Person, Via};
-use super::people;
+use super::{people, tasks};
 use crate::api::{Node, NodeChange, NodeRole, NodeStatus};
 use crate::id::{NodeId, RequestId};
 
@@ -163,6 +163,7 @@ pub async fn revoke(op: &Op, hub: &Arc<Hub>, name: &str) -> Result<()> {
         store::remove_invited(&mut act, row.id).await?;
     } else {
         store::revoke(&mut act, row.id).await?;
+        tasks::give_up_node(&mut act, row.id, op.clock.now()).await?;
     }
     hub.record(&mut act, op, about("node.revoked", &row, Value::Null)).await?;
     tell_after_commit(&mut act, hub, row.id);
