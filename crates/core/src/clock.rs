@@ -46,6 +46,16 @@ impl Clock {
     }
 }
 
+impl Clock {
+    /// Sets a manual clock back; a system clock ignores it.
+    pub fn set_back(&self, by: Duration) {
+        if let Source::Manual(millis) = &self.0 {
+            let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+            millis.fetch_sub(by, Ordering::SeqCst);
+        }
+    }
+}
+
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {

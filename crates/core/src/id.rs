@@ -63,6 +63,10 @@ id!(
     StreamId
 );
 id!(
+    /// One piece of work for a node.
+    TaskId
+);
+id!(
     /// Exclusive use of one resource by one holder.
     LeaseId
 );

@@ -7,7 +7,9 @@
 
 pub mod agent;
 pub mod board;
+pub mod node;
 pub mod not_my_board;
+pub mod task;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +19,9 @@ use nave_core::hub::config::Period;
 use nave_core::node::AllowRule;
 use nave_link::address::{HubUrl, NodeTarget};
 use nave_link::key::PublicKey;
+
+pub use self::node::Node;
+pub use self::task::Task;
 
 /// One hub for machines that cannot be reached from outside.
 #[derive(Debug, Parser)]
@@ -76,6 +81,9 @@ pub enum Command {
     /// See what the hub mailed, send it again, or test sending
     #[command(subcommand)]
     Mail(Mail),
+    /// Look at the work that waits for nodes, and call it off
+    #[command(subcommand)]
+    Task(Task),
     /// Read the audit log
     Audit(Audit),
     /// Write a backup of the hub into a file
@@ -246,97 +254,6 @@ pub struct Join {
     /// Join and return, instead of staying connected
     #[arg(long)]
     pub once: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Node {
-    /// Make an access key for one node (or a new one, if it has one)
-    Add {
-        /// The node's name
-        name: String,
-        /// A role of the node (repeatable)
-        #[arg(long = "role", value_name = "ROLE")]
-        roles: Vec<String>,
-        /// Let its earlier keys in for this long
-        #[arg(long, value_name = "PERIOD", default_value = "0s")]
-        grace: Period,
-    },
-    /// List the nodes
-    List {
-        /// Those that are gone or only invited too
-        #[arg(long)]
-        all: bool,
-    },
-    /// Show one node; on the node's own machine, without a name, the node itself
-    Show {
-        /// The node's name
-        name: Option<String>,
-    },
-    /// Let a node in that waits
-    Approve {
-        /// The node's name
-        name: String,
-    },
-    /// Rename a node
-    Rename {
-        /// The node's name
-        name: String,
-        /// Its new name
-        new: String,
-    },
-    /// Give a node all its roles anew
-    Roles {
-        /// The node's name
-        name: String,
-        /// Its roles from now on
-        roles: Vec<String>,
-    },
-    /// Label a node; without labels, take them off
-    Label {
-        /// The node's name
-        name: String,
-        /// Its labels from now on
-        #[arg(value_name = "KEY=VALUE")]
-        labels: Vec<String>,
-    },
-    /// Give a node a right, or take it
-    Grant {
-        /// The node's name
-        name: String,
-        /// What it may do: open
-        action: String,
-        /// Where: NODE, NODE:[HOST:]PORT, or * for everything
-        scope: String,
-        /// Take the right instead of giving it
-        #[arg(long)]
-        remove: bool,
-    },
-    /// End a node's membership: its connection and its streams end at once
-    Revoke {
-        /// The node's name
-        name: String,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Accept another key for a node that this machine has met before
-    Trust {
-        /// The other node's name
-        name: String,
-        /// Its key, as `nave node show` prints it on that node
-        // One key in 64 begins with a hyphen.
-        #[arg(allow_hyphen_values = true)]
-        key: PublicKey,
-    },
-    /// Run this machine's node again
-    Run {
-        /// Let others open this service from now on, instead of what was allowed before (repeatable)
-        #[arg(long, value_name = "HOST:PORT")]
-        allow: Vec<AllowRule>,
-        /// Also listen here for streams that do not pass the hub, from now on
-        #[arg(long, value_name = "ADDR:PORT")]
-        direct: Option<SocketAddr>,
-    },
 }
 
 #[derive(Debug, Args)]
@@ -565,6 +482,9 @@ pub struct Backup {
     /// Do not encrypt: whoever reads the file then has the hub's keys
     #[arg(long)]
     pub plain: bool,
+    /// Take the bulk data too: log lines and metrics, which can be much
+    #[arg(long)]
+    pub with_logs: bool,
 }
 
 #[derive(Debug, Args)]

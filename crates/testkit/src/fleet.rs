@@ -8,8 +8,8 @@ use axum::Json;
 use axum::extract::State;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use nave_core::api::Check;
-use nave_core::hub::access::{self, Action, Roles};
+use nave_core::api::{Check, NodeRole};
+use nave_core::hub::access::{self, Action, NodeRoles, Roles};
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::Result;
 use nave_core::hub::fleet::{Fleet, Measure, NodeHappening};
@@ -19,6 +19,7 @@ use nave_core::hub::leases::PoolKind;
 use nave_core::hub::op::Op;
 use nave_core::hub::people::idp::Program;
 use nave_core::hub::store::{Migration, MigrationSet};
+use nave_core::hub::tasks::{BackOff, TaskKind};
 use nave_core::id::NodeId;
 use nave_link::address::Target;
 
@@ -28,6 +29,11 @@ pub const COUNT: Action = Action::new("testfleet.count", Roles::ANY);
 pub const TAKE: Action = Action::new("testfleet.take", Roles::OPERATORS);
 /// Taking it away from others.
 pub const MANAGE: Action = Action::new("testfleet.manage", Roles::ADMINS);
+
+/// Doing its work.
+pub const DO: Action = Action::new("testfleet.do", Roles::ADMINS).and_nodes(NodeRoles::of(&[NodeRole::Host]));
+/// Its kind of task: three attempts of five minutes, with pauses of ten seconds and more, kept for a day.
+pub const WORK: &str = "testfleet.work";
 
 /// Counts what happens to nodes, in its own table.
 #[derive(Debug, Default)]
@@ -39,23 +45,52 @@ pub struct TestFleet {
 }
 
 mod store {
-    //! The fleet's table.
+    //! The fleet's tables.
 
     use nave_core::hub::error::Result;
     use nave_core::hub::store::{Act, Reader};
 
     pub(super) async fn add(act: &mut Act) -> Result<()> {
-        sqlx::query("UPDATE testfleet_count SET heard = heard + 1").execute(act.connection()).await?;
+        let sql = "INSERT INTO testfleet_count (id, heard) VALUES (1, 1) \
+             ON CONFLICT (id) DO UPDATE SET heard = testfleet_count.heard + 1";
+        sqlx::query(sql).execute(act.connection()).await?;
         Ok(())
     }
 
+    pub(super) async fn add_line(act: &mut Act, number: i64, line: &str) -> Result<()> {
+        let insert = sqlx::query("INSERT INTO testfleet_lines (number, line) VALUES ($1, $2)");
+        insert.bind(number).bind(line).execute(act.connection()).await?;
+        Ok(())
+    }
+
+    pub(super) async fn lines(reader: &mut Reader) -> Result<i64> {
+        Ok(sqlx::query_scalar("SELECT COUNT(*) FROM testfleet_lines").fetch_one(&mut **reader).await?)
+    }
+
     pub(super) async fn read(reader: &mut Reader) -> Result<i64> {
-        Ok(sqlx::query_scalar("SELECT heard FROM testfleet_count").fetch_one(&mut **reader).await?)
+        Ok(sqlx::query_scalar("SELECT COALESCE(MAX(heard), 0) FROM testfleet_count")
+            .fetch_one(&mut **reader)
+            .await?)
     }
 }
 
-const TABLE: &str = "CREATE TABLE testfleet_count (id BIGINT PRIMARY KEY, heard BIGINT NOT NULL);
-INSERT INTO testfleet_count (id, heard) VALUES (1, 0);";
+const TABLE: &str = "CREATE TABLE testfleet_count (id BIGINT PRIMARY KEY, heard BIGINT NOT NULL);";
+
+const LINES: &str = "CREATE TABLE testfleet_lines (number BIGINT PRIMARY KEY, line TEXT NOT NULL);";
+
+impl TestFleet {
+    /// Keeps a line in the bulk data.
+    pub async fn write_line(hub: &Hub, number: i64, line: &str) -> Result<()> {
+        let mut act = hub.bulk.begin().await?;
+        store::add_line(&mut act, number, line).await?;
+        act.commit().await
+    }
+
+    /// How many lines there are in the bulk data.
+    pub async fn lines(hub: &Hub) -> Result<i64> {
+        store::lines(&mut hub.bulk.read().await?).await
+    }
+}
 
 impl Fleet for TestFleet {
     fn name(&self) -> &'static str {
@@ -67,6 +102,14 @@ impl Fleet for TestFleet {
             name: "testfleet",
             tables: &["testfleet_count"],
             migrations: &[Migration { version: 1, name: "count", sqlite: TABLE, postgres: TABLE }],
+        }
+    }
+
+    fn bulk_migrations(&self) -> MigrationSet {
+        MigrationSet {
+            name: "testfleet",
+            tables: &["testfleet_lines"],
+            migrations: &[Migration { version: 1, name: "lines", sqlite: LINES, postgres: LINES }],
         }
     }
 
@@ -86,7 +129,19 @@ impl Fleet for TestFleet {
     }
 
     fn actions(&self) -> &'static [Action] {
-        &[COUNT, TAKE, MANAGE]
+        &[COUNT, TAKE, MANAGE, DO]
+    }
+
+    fn tasks(&self) -> Vec<TaskKind> {
+        vec![TaskKind {
+            name: WORK,
+            put: TAKE,
+            take: DO,
+            time_limit: Duration::from_mins(5),
+            attempts: 3,
+            back_off: BackOff { first: Duration::from_secs(10), longest: Duration::from_mins(1) },
+            keep: Duration::from_hours(24),
+        }]
     }
 
     fn routes(&self, routes: Routes) -> Routes {

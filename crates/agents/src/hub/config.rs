@@ -1,6 +1,7 @@
 //! `[agents]` in the hub's configuration file.
 
 use nave_core::hub::config::{ConfigError, fleet_table};
+use nave_core::hub::nodes::keyed::SharedKeyRule;
 use serde::{Deserialize, Serialize};
 
 /// `[agents]`
@@ -23,19 +24,6 @@ pub struct NaisysConfig {
     pub supervisors: Vec<String>,
     /// The longest message that a runner may send, in bytes (4 MiB).
     pub longest_message: usize,
-}
-
-/// Whom the shared access key lets in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SharedKeyRule {
-    /// Whoever holds it, each name from the address that used it first.
-    #[default]
-    Bound,
-    /// As before, and only programs on the hub's own machine.
-    Loopback,
-    /// Nobody.
-    Off,
 }
 
 impl Default for NaisysConfig {

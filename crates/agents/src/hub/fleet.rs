@@ -17,11 +17,12 @@ use nave_core::hub::leases::PoolKind;
 use nave_core::hub::op::Op;
 use nave_core::hub::people::idp::Program;
 use nave_core::hub::store::MigrationSet;
+use nave_core::hub::tasks::TaskKind;
 use nave_core::id::NodeId;
 use nave_link::address::Target;
 
 use super::{
-    Agents, MANAGE, NAME, READ, RUN, budgets, directory, dispatch, files, mail, native, runs, settings,
+    Agents, MANAGE, NAME, READ, RUN, budgets, directory, dispatch, files, hosts, mail, native, runs, settings,
 };
 
 impl Fleet for Agents {
@@ -33,11 +34,19 @@ impl Fleet for Agents {
         mail::MIGRATIONS
     }
 
+    fn bulk_migrations(&self) -> MigrationSet {
+        runs::LOGS
+    }
+
     fn begin(&self, hub: Arc<Hub>) -> BoxFuture<'static, Result<()>> {
         let agents = self.clone();
         async move {
             settings::begin(&hub.op("agents.begin"), &hub).await?;
-            read_all(&hub, &agents).await
+            read_all(&hub, &agents).await?;
+            if agents.config().naisys.enabled {
+                agents.naisys().begin(&hub);
+            }
+            Ok(())
         }
         .boxed()
     }
@@ -50,18 +59,30 @@ impl Fleet for Agents {
         &[READ, RUN, MANAGE]
     }
 
+    fn tasks(&self) -> Vec<TaskKind> {
+        Vec::new()
+    }
+
     fn routes(&self, routes: Routes) -> Routes {
-        native::routes(self, routes)
+        let routes = native::routes(self, routes);
+        if self.config().naisys.enabled { self.naisys().routes(routes) } else { routes }
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let (wakes, reviews) = (self.clone(), self.clone());
+        let (wakes, reviews, heard) = (self.clone(), self.clone(), self.clone());
         vec![
             Job::new("agents.wake", Duration::from_secs(10), Some(dispatch::WAKE), move |hub| {
                 let agents = wakes.clone();
                 async move {
                     let count = dispatch::wake(&hub.op("agents.wake"), &hub, &agents).await?;
                     Ok(format!("{count} agents were woken"))
+                }
+            }),
+            Job::new("agents.heard_of", Duration::from_mins(1), None, move |hub| {
+                let agents = heard.clone();
+                async move {
+                    let count = hosts::note_heard_of(&hub.op("agents.heard_of"), &hub, &agents).await?;
+                    Ok(format!("{count} agents run"))
                 }
             }),
             Job::new("agents.budgets", Duration::from_secs(10), None, move |hub| {
@@ -87,7 +108,7 @@ impl Fleet for Agents {
         if !config.enabled {
             return Vec::new();
         }
-        let message = "a key is the gate of NAISYS's runners".to_owned();
+        let message = format!("{} runners are connected; a key is their gate", self.naisys().count());
         vec![Check { name: "naisys".to_owned(), verdict: Verdict::Pass, message }]
     }
 
@@ -107,7 +128,10 @@ impl Fleet for Agents {
         false
     }
 
-    fn hear(&self, _: Arc<Hub>, _: NodeHappening) -> BoxFuture<'static, ()> {
+    fn hear(&self, _: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {
+        if let NodeHappening::Revoked(node) = happening {
+            self.naisys().put_out(node);
+        }
         std::future::ready(()).boxed()
     }
 }

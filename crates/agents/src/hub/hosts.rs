@@ -168,6 +168,35 @@ fn event(action: &'static str, row: &HostRow, detail: Value) -> Event {
     }
 }
 
+/// Notes that what runs now was heard of, for the time when it does not; how many agents that are.
+pub(super) async fn note_heard_of(op: &Op, hub: &Hub, agents: &Agents) -> Result<usize> {
+    access::require(op, MANAGE)?;
+    let now = op.clock.now();
+    let active = agents.live().active();
+    let hosts: Vec<i64> = active.keys().copied().collect();
+    let mut running: Vec<i64> = active.into_values().flatten().collect();
+    running.sort_unstable();
+    running.dedup();
+    if hosts.is_empty() {
+        return Ok(0);
+    }
+    let mut act = hub.store.begin().await?;
+    directory::store::heard_of(&mut act, &running, &hosts, now).await?;
+    act.commit().await?;
+    let mut rows = agents.directory().write();
+    for agent in &running {
+        if let Some(row) = rows.agent_mut(*agent) {
+            row.last_active_at = Some(now);
+        }
+    }
+    for host in &hosts {
+        if let Some(row) = rows.host_mut(*host) {
+            row.last_active_at = Some(now);
+        }
+    }
+    Ok(running.len())
+}
+
 /// Lets pass who may act for an agent: whoever manages agents; and a host on which it runs, or may be started.
 pub(super) fn require_for(op: &Op, agents: &Agents, agent: i64) -> Result<()> {
     use nave_core::hub::op::Actor;

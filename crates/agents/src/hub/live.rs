@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use futures::future::BoxFuture;
-use nave_core::api::NodeRole;
 
 use super::mail::Posted;
 use super::runs::{LogBatch, Opened};
@@ -293,18 +292,7 @@ impl Live {
     pub(super) fn set_latest(&self, agent: i64, set: impl FnOnce(&mut Latest)) {
         set(self.state().latest.entry(agent).or_default());
     }
-
-    /// Ends every connection.
-    pub(super) fn close_all(&self, reason: &'static str) {
-        let links: Vec<_> = self.state().hosts.values().map(|host| Arc::clone(&host.link)).collect();
-        for link in links {
-            link.close(reason);
-        }
-    }
 }
-
-/// The role that a node needs to be a host.
-pub(super) const HOST: NodeRole = NodeRole::Host;
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,7 @@ pub mod settings;
 mod tests;
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nave_core::api::NodeRole;
 use nave_core::hub::access::{Action, NodeRoles, Roles};
@@ -31,6 +31,7 @@ use nave_core::hub::store::{Store, Together};
 use self::budgets::Budgets;
 use self::config::AgentsConfig;
 use self::counters::Counters;
+use self::dialect::naisys::Naisys;
 use self::directory::Directory;
 use self::dispatch::Wakes;
 use self::live::Live;
@@ -63,6 +64,7 @@ struct Shared {
     counters: Counters,
     posts: Together<Arc<Posted>>,
     logs: Together<Arc<LogBatch>>,
+    naisys: OnceLock<Naisys>,
 }
 
 impl Agents {
@@ -77,7 +79,12 @@ impl Agents {
             counters: Counters::default(),
             posts: Together::default(),
             logs: Together::default(),
+            naisys: OnceLock::new(),
         }))
+    }
+
+    fn naisys(&self) -> &Naisys {
+        self.0.naisys.get_or_init(|| Naisys::new(self))
     }
 
     fn config(&self) -> &AgentsConfig {
@@ -107,7 +114,7 @@ impl Agents {
     /// Where logs lie.
     #[expect(clippy::unused_self, reason = "it is asked of the fleet")]
     fn bulk<'a>(&self, hub: &'a Hub) -> &'a Store {
-        &hub.store
+        &hub.bulk
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) use self::costs::{CostBatch, write_costs};
 pub use self::costs::{cost_sums, costs_of};
 pub use self::logs::log;
 pub(super) use self::logs::{LogBatch, NumberedLine, write_logs};
-pub(super) use self::store::line_count;
+pub(super) use self::store::{LOGS, line_count};
 use super::live::Happening;
 use super::{Agents, READ, hosts};
 use crate::api::{RunKey, Session};

@@ -17,6 +17,7 @@ use nave_core::hub::leases::{Holder, PoolKind};
 use nave_core::hub::op::Op;
 use nave_core::hub::people::idp::Program;
 use nave_core::hub::store::MigrationSet;
+use nave_core::hub::tasks::TaskKind;
 use nave_core::id::NodeId;
 use nave_link::address::Target;
 
@@ -40,6 +41,10 @@ impl Fleet for Boards {
         maintenance::MIGRATIONS
     }
 
+    fn bulk_migrations(&self) -> MigrationSet {
+        MigrationSet::none(NAME)
+    }
+
     fn begin(&self, hub: Arc<Hub>) -> BoxFuture<'static, Result<()>> {
         let boards = self.clone();
         async move { maintenance::begin(&hub.op("boards.begin"), &hub, &boards).await }.boxed()
@@ -52,6 +57,10 @@ impl Fleet for Boards {
 
     fn actions(&self) -> &'static [Action] {
         &[READ, REGISTER, RESERVE, MANAGE]
+    }
+
+    fn tasks(&self) -> Vec<TaskKind> {
+        Vec::new()
     }
 
     fn routes(&self, routes: Routes) -> Routes {

@@ -13,6 +13,7 @@ mod nodes;
 mod people;
 mod sessions;
 mod streams;
+mod tasks;
 mod tokens;
 
 pub use access_requests::*;
@@ -28,4 +29,5 @@ pub use nodes::*;
 pub use people::*;
 pub use sessions::*;
 pub use streams::*;
+pub use tasks::*;
 pub use tokens::*;

@@ -61,15 +61,18 @@ pub struct Node {
     /// Its roles.
     #[cfg_attr(feature = "hub", schema(value_type = Vec<NodeRole>))]
     pub roles: Vec<String>,
-    /// Whether its link stands.
+    /// Whether it is connected.
     pub online: bool,
     /// What it is to the hub.
     pub status: NodeStatus,
     /// Its key.
     pub public_key: Option<String>,
+    /// From where alone its name may be used under the shared access key, if that is what it is known by.
+    #[serde(default)]
+    pub shared_key_from: Option<String>,
     /// Its program.
     pub version: String,
-    /// Where its link comes from.
+    /// Where it comes from.
     pub address: Option<String>,
     /// The machine's own addresses.
     pub addresses: Vec<String>,

@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 /// What is told.
 #[derive(Clone, Debug)]
 pub struct Notice {
-    /// The topic: `event`, `node`, `stream`, or a fleet's name and a word of its own.
+    /// The topic: `event`, `node`, `stream`, `key`, `task`, or a fleet's name and a word of its own.
     pub topic: &'static str,
     /// The noun's id, or the number of an event.
     pub key: String,

@@ -24,6 +24,7 @@ use super::people::People;
 use super::seal::Sealer;
 use super::store::{Act, Store};
 use super::streams::Streams;
+use super::tasks::Tasks;
 use super::throttle::Throttle;
 use crate::clock::Clock;
 
@@ -83,6 +84,8 @@ pub struct Hub {
     pub sealer: Sealer,
     /// The database.
     pub store: Store,
+    /// What is written a lot and can be missed, such as log lines.
+    pub bulk: Store,
     /// Tells the parts of the hub what happens.
     pub bus: Arc<dyn Bus>,
     /// Who is connected.
@@ -91,6 +94,8 @@ pub struct Hub {
     pub streams: Streams,
     /// Who holds what.
     pub leases: Leases,
+    /// Work for nodes, which stands in the database.
+    pub queue: Tasks,
     /// What people need to sign in.
     pub people: People,
     /// Wrong keys, passwords and tokens, by source address.

@@ -15,15 +15,16 @@ use super::leases::PoolKind;
 use super::op::Op;
 use super::people::idp::Program;
 use super::store::MigrationSet;
+use super::tasks::TaskKind;
 use crate::api::Check;
 use crate::id::NodeId;
 
 /// What happened to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeHappening {
-    /// Its link stands.
+    /// It is connected: its link stands, or a dialect says so.
     Joined(NodeId),
-    /// Its link ended.
+    /// It is connected no longer.
     Lost(NodeId),
     /// It is a member no longer.
     Revoked(NodeId),
@@ -48,6 +49,9 @@ pub trait Fleet: Send + Sync {
     /// Its tables.
     fn migrations(&self) -> MigrationSet;
 
+    /// Its tables of bulk data ([`Hub::bulk`]): what is written a lot and can be missed.
+    fn bulk_migrations(&self) -> MigrationSet;
+
     /// Reads what it needs to know before anybody comes in.
     fn begin(&self, hub: Arc<Hub>) -> BoxFuture<'static, Result<()>>;
 
@@ -56,6 +60,9 @@ pub trait Fleet: Send + Sync {
 
     /// The pools that it leases from.
     fn pools(&self) -> Vec<PoolKind>;
+
+    /// The kinds of tasks that it puts.
+    fn tasks(&self) -> Vec<TaskKind>;
 
     /// Its routes, added to those given.
     fn routes(&self, routes: Routes) -> Routes;
@@ -86,6 +93,6 @@ pub trait Fleet: Send + Sync {
     /// then reads them on its behalf ([`super::streams::here`]). Whoever is behind the target must have allowed it by name.
     fn lets_end_here(&self, hub: &Hub, op: &Op, node: NodeId, target: &Target) -> bool;
 
-    /// Hears what happened to a node; in order for each node.
+    /// Hears what happened to a node; in order for each node. Must not wait for a node to come or to go.
     fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()>;
 }

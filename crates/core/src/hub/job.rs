@@ -14,6 +14,9 @@ use crate::api::JobView;
 
 type Run = Box<dyn Fn(Arc<Hub>) -> BoxFuture<'static, Result<String>> + Send + Sync>;
 
+/// The pause between two runs of a job that always finds something to do, or fails.
+const SHORTEST: Duration = Duration::from_millis(10);
+
 /// One reconciler.
 pub struct Job {
     /// Its name: `noun.verb`.
@@ -22,6 +25,7 @@ pub struct Job {
     pub every: Duration,
     /// Notices on this topic wake it.
     pub wake_on: Option<&'static str>,
+    next: fn(&Hub) -> Option<Duration>,
     run: Run,
 }
 
@@ -36,7 +40,13 @@ impl Job {
     where
         F: Future<Output = Result<String>> + Send + 'static,
     {
-        Self { name, every, wake_on, run: Box::new(move |hub| Box::pin(run(hub))) }
+        Self { name, every, wake_on, next: |_| None, run: Box::new(move |hub| Box::pin(run(hub))) }
+    }
+
+    /// The same, which also runs when this says: how long it is, after each run, until there is something to do.
+    #[must_use]
+    pub fn and_when(self, next: fn(&Hub) -> Option<Duration>) -> Self {
+        Self { next, ..self }
     }
 }
 
@@ -76,6 +86,13 @@ pub fn start(hub: Arc<Hub>, job: Job, stop: CancellationToken) {
         let mut timer = tokio::time::interval(job.every);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let due = (job.next)(&hub);
+            let due = async {
+                match due {
+                    Some(left) => tokio::time::sleep(left.max(SHORTEST)).await,
+                    None => std::future::pending().await,
+                }
+            };
             let woken = async {
                 let Some((topic, notices)) = &mut notices else { return std::future::pending().await };
                 loop {
@@ -89,6 +106,7 @@ pub fn start(hub: Arc<Hub>, job: Job, stop: CancellationToken) {
             tokio::select! {
                 _ = timer.tick() => {}
                 () = woken => {}
+                () = due => {}
                 () = stop.cancelled() => return,
             }
             // A reconciler may be cut anywhere: what it had not committed, it does again.
@@ -136,6 +154,11 @@ pub fn core_jobs() -> Vec<Job> {
         Job::new("sessions.ask_providers", Duration::from_mins(5), None, |hub| async move {
             super::people::providers::refresh_all(&hub.op("sessions.ask_providers"), &hub).await
         }),
+        Job::new("bulk.prepare", Duration::from_mins(1), None, |hub| async move {
+            let sets = super::running::bulk_sets(&hub.fleets);
+            hub.bulk.prepare_bulk(&sets, &hub.clock).await?;
+            Ok("bulk data can be kept".to_owned())
+        }),
         Job::new("events.forget_old", Duration::from_hours(6), None, |hub| async move {
             let op = hub.op("events.forget_old");
             let before = hub.clock.now() - hub.settings.keep_events;
@@ -145,5 +168,6 @@ pub fn core_jobs() -> Vec<Job> {
     ];
     jobs.extend(super::mail::jobs());
     jobs.extend(super::leases::jobs());
+    jobs.extend(super::tasks::jobs());
     jobs
 }

@@ -62,6 +62,11 @@ struct JobName {
     job: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Part {
+    part: &'static str,
+}
+
 /// The route.
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.get("/metrics", Access::Metrics, metrics)
@@ -133,7 +138,7 @@ async fn describe(hub: &Hub) -> Result<Registry> {
     registry.register("build_info", "The running program", build);
     let (members, _) = nodes::lost(hub).await?;
     registry.register("nodes", "Nodes that are members", gauge(members));
-    registry.register("nodes_connected", "Nodes whose link stands", gauge(hub.presence.count()));
+    registry.register("nodes_connected", "Nodes that are connected", gauge(hub.presence.count()));
     registry.register("streams", "Streams under way", gauge(hub.streams.count()));
     registry.register("links_opened", "Nodes that were let in", counter(&hub.metrics.links));
     registry.register("streams_opened", "Streams that were opened", counter(&hub.metrics.streams));
@@ -152,6 +157,15 @@ async fn describe(hub: &Hub) -> Result<Registry> {
         gauge.set(value);
         registry.register(name, help, gauge);
     }
+    let database = Family::<Part, Gauge>::default();
+    for (part, store) in [("main", &hub.store), ("bulk", &hub.bulk)] {
+        // What cannot be asked at the moment is left out, and the rest told.
+        if let Ok(size) = store.size().await {
+            let size = i64::try_from(size).unwrap_or(i64::MAX);
+            database.get_or_create(&Part { part }).set(size);
+        }
+    }
+    registry.register_with_unit("database", "What the database takes, in its parts", Unit::Bytes, database);
     let answers = Family::<Class, Counter>::default();
     for (class, count) in hub.metrics.answers.iter().enumerate().skip(1) {
         answers.get_or_create(&Class { class: format!("{class}xx") }).inc_by(count.load(Ordering::Relaxed));

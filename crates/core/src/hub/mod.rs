@@ -26,4 +26,5 @@ pub mod source;
 pub mod status;
 pub mod store;
 pub mod streams;
+pub mod tasks;
 pub mod throttle;

@@ -29,6 +29,7 @@ use super::people::providers::Providers;
 use super::seal::{MasterFile, SealError, Sealer};
 use super::store::{DatabaseUrl, MigrationSet, Store};
 use super::streams::Streams;
+use super::tasks::Tasks;
 use super::throttle::Throttle;
 use crate::clock::Clock;
 
@@ -150,10 +151,14 @@ impl HubSetup {
 
         let providers = Providers::new(&self.config.people.oidc)?;
         let store = open_store(&self.folder, &self.config, &self.fleets, &self.clock).await?;
+        let bulk = Store::open_bulk(store.url(), &bulk_sets(&self.fleets), &self.clock).await;
+        let bulk =
+            bulk.map_err(|error| StartError::Store { url: store.url().bulk(), words: words(&error) })?;
         let pools: Vec<PoolKind> = self.fleets.iter().flat_map(|fleet| fleet.pools()).collect();
         let leases = Leases::open(&store, &pools, &self.clock).await;
         let leases =
             leases.map_err(|error| StartError::Store { url: store.url().clone(), words: words(&error) })?;
+        let queue = Tasks::new(self.fleets.iter().flat_map(|fleet| fleet.tasks()).collect());
         let sealer = Sealer::open(&store, master, &self.random, &self.clock).await?;
         let hub = Arc::new(Hub {
             clock: self.clock.clone(),
@@ -165,10 +170,12 @@ impl HubSetup {
             url: OnceLock::new(),
             listeners: OnceLock::new(),
             store,
+            bulk,
             bus: LocalBus::new(),
             presence: Presence::default(),
             streams: Streams::default(),
             leases,
+            queue,
             people: People::new(self.config.people.settings(), providers, &self.clock),
             wrong_keys: Throttle::new(self.clock),
             metrics: super::metrics::Metrics::default(),
@@ -254,6 +261,7 @@ impl RunningHub {
             tracing::warn!("some connections did not end in time and were cut");
             self.shutdown.cut();
         }
+        self.hub.bulk.close().await;
         self.hub.store.close().await;
     }
 }
@@ -285,6 +293,11 @@ pub fn database_url(folder: &std::path::Path, config: &HubConfig) -> Result<Data
 /// Every table set: the core's, then each fleet's.
 pub fn migration_sets(fleets: &[Arc<dyn Fleet>]) -> Vec<MigrationSet> {
     std::iter::once(http::MIGRATIONS).chain(fleets.iter().map(|fleet| fleet.migrations())).collect()
+}
+
+/// Every set of tables for bulk data.
+pub fn bulk_sets(fleets: &[Arc<dyn Fleet>]) -> Vec<MigrationSet> {
+    fleets.iter().map(|fleet| fleet.bulk_migrations()).collect()
 }
 
 async fn open_store(

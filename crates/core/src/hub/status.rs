@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::access::{Action, Roles};
 use super::context::Hub;
+use super::store::DatabaseUrl;
 use super::{event, job, mail, nodes};
 use crate::api::{Check, Verdict};
 
@@ -24,6 +25,7 @@ pub async fn running(hub: &Hub) -> Vec<Check> {
     let mut checks = vec![folder(&hub.folder), disk(&hub.folder)];
     checks.extend(identities(hub));
     checks.push(database(hub).await);
+    checks.extend(bulk(hub).await);
     checks.push(clock(hub).await);
     checks.push(backup(hub).await);
     checks.push(listeners(hub));
@@ -52,7 +54,9 @@ pub fn folder(path: &Path) -> Check {
             format!("{}: others may write in it: run `chmod 700 {}`", path.display(), path.display());
         return check(name, Verdict::Fail, advice);
     }
-    for secret in ["hub.key", "master.key", "cert/hub-key.pem", "cert/hub-access-key", "hub.sqlite"] {
+    for secret in
+        ["hub.key", "master.key", "cert/hub-key.pem", "cert/hub-access-key", "hub.sqlite", "bulk.db"]
+    {
         let file = path.join(secret);
         if let Ok(metadata) = std::fs::metadata(&file)
             && metadata.mode() & 0o077 != 0
@@ -108,6 +112,38 @@ async fn database(hub: &Hub) -> Check {
         }
         Err(error) => check("database", Verdict::Fail, format!("{}: {}", hub.store.url(), error.message())),
     }
+}
+
+/// Where log lines go, in a hub that keeps any.
+async fn bulk(hub: &Hub) -> Option<Check> {
+    let sets = super::running::bulk_sets(&hub.fleets);
+    if sets.iter().all(|set| set.migrations.is_empty()) {
+        return None;
+    }
+    let (name, url) = ("bulk data", hub.bulk.url());
+    let size = async {
+        hub.bulk.prepare_bulk(&sets, &hub.clock).await?;
+        hub.bulk.size().await
+    };
+    let size = match size.await {
+        Ok(size) => size,
+        Err(error) => {
+            let advice = "the hub works, but keeps no logs and metrics";
+            return Some(check(name, Verdict::Fail, format!("{url}: {}: {advice}", error.message())));
+        }
+    };
+    let message = format!("{url}, {} MiB", size >> 20);
+    // Its file may be elsewhere than the data folder.
+    let here = match url {
+        DatabaseUrl::Sqlite(path) => std::fs::canonicalize(path).ok(),
+        DatabaseUrl::Postgres(_) => None,
+    };
+    Some(match here.map(|path| disk(&path)) {
+        Some(Check { verdict, message: free, .. }) if verdict != Verdict::Pass => {
+            check(name, verdict, format!("{message}; {free}"))
+        }
+        _ => check(name, Verdict::Pass, message),
+    })
 }
 
 /// Nothing outside can be asked for the time; but a clock before the last event was set back.

@@ -28,6 +28,9 @@ on_both_engines!(
     what_is_copied_before_an_upgrade_can_be_restored,
 );
 
+/// These hubs keep no bulk data.
+const BULK: &[MigrationSet] = &[];
+
 const PASSPHRASE: &str = "correct horse battery";
 
 /// A set with every kind of column, beside the core's.
@@ -153,6 +156,7 @@ async fn backup_of(bench: &Bench, store: &Store, protection: Protection) -> Vec<
     let source = Source {
         store,
         sets: &bench.sets,
+        bulk: None,
         folder: Some(bench.folder.path()),
         credentials: None,
         spool: bench.folder.path(),
@@ -180,6 +184,7 @@ async fn restore_with(
         folder: bench.folder.path(),
         url: &bench.url,
         sets: &bench.sets,
+        bulk_sets: BULK,
         force,
         clock: &bench.clock,
     };
@@ -413,8 +418,13 @@ async fn a_backup_file_is_its_owners_alone_and_replaces_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("nave.backup");
     let write = async |bench: &Bench, protection, file: &Path| {
-        let origin =
-            Origin { folder: bench.folder.path(), url: &bench.url, sets: &bench.sets, credentials: None };
+        let origin = Origin {
+            folder: bench.folder.path(),
+            url: &bench.url,
+            sets: &bench.sets,
+            bulk: None,
+            credentials: None,
+        };
         backup::write(&bench.op(), &origin, protection, file, &Random::system()).await
     };
     let made = write(&bench, Protection::Plain, &file).await.unwrap();
@@ -438,6 +448,7 @@ async fn a_backup_file_is_its_owners_alone_and_replaces_nothing() {
         folder: target.folder.path(),
         url: &target.url,
         sets: &target.sets,
+        bulk_sets: BULK,
         force: false,
         clock: &target.clock,
     };
@@ -456,6 +467,7 @@ async fn a_backup_never_lacks_the_key_to_what_is_in_it() {
     let source = |credentials| Source {
         store: &store,
         sets: &bench.sets,
+        bulk: None,
         folder: Some(bench.folder.path()),
         credentials,
         spool: bench.folder.path(),

@@ -8,7 +8,7 @@ use nave_core::clock::Clock;
 use nave_core::hub::backup::{self, Origin, Protection, Summary, Target};
 use nave_core::hub::config::HubConfig;
 use nave_core::hub::op::{Actor, Op};
-use nave_core::hub::running::{database_url, migration_sets};
+use nave_core::hub::running::{bulk_sets, database_url, migration_sets};
 use nave_core::hub::store::DatabaseUrl;
 use nave_core::id::RequestId;
 use nave_link::random::Random;
@@ -42,10 +42,13 @@ pub async fn write(context: &Context<'_>, args: Backup) -> anyhow::Result<()> {
         None => Protection::Plain,
     };
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let fleets = hub::fleets(&HubConfig::default())?.fleets;
+    let bulk = bulk_sets(&fleets);
     let origin = Origin {
         folder: &context.data,
         url: &url,
-        sets: &migration_sets(&hub::fleets(&HubConfig::default())?.fleets),
+        sets: &migration_sets(&fleets),
+        bulk: args.with_logs.then_some(&bulk),
         credentials: credentials.as_deref(),
     };
     let progress = crate::printer::Progress::start("writing the backup");
@@ -64,10 +67,12 @@ pub async fn restore(context: &Context<'_>, args: Restore) -> anyhow::Result<()>
     let encrypted = backup::is_encrypted(&args.file)?;
     let passphrase = if encrypted { Some(passphrase(args.passphrase_file.as_deref(), false)?) } else { None };
     let secret = passphrase.map(|passphrase| passphrase.secret().clone());
+    let fleets = hub::fleets(&HubConfig::default())?.fleets;
     let target = Target {
         folder: &context.data,
         url: &url,
-        sets: &migration_sets(&hub::fleets(&HubConfig::default())?.fleets),
+        sets: &migration_sets(&fleets),
+        bulk_sets: &bulk_sets(&fleets),
         force: args.force,
         clock: &Clock::system(),
     };

@@ -12,6 +12,7 @@ mod node;
 mod not_my_board;
 mod operate;
 mod reference;
+mod task;
 mod up;
 mod user;
 
@@ -82,6 +83,7 @@ pub async fn run(cli: Cli, printer: &Printer, handed_over: Inherited) -> anyhow:
         Command::Logout => login::logout(&context).await,
         Command::Token(command) => user::token(&context, command).await,
         Command::Mail(command) => mail::run(&context, command).await,
+        Command::Task(command) => task::run(&context, command).await,
         Command::Audit(args) => operate::audit(&context, args).await,
         Command::Agent(command) => agent::run(&context, command).await,
         Command::Board(command) => board::run(&context, command).await,

@@ -113,6 +113,13 @@ pub async fn run(context: &Context<'_>, command: Node) -> anyhow::Result<()> {
             printer.talk(format!("nave: {name} {verb} {} {}", request.action, request.scope));
             Ok(())
         }
+        Node::Release { name } => {
+            context.hub().await?.act(Method::POST, &format!("{}/release", node(&name)), &json!({})).await?;
+            printer.talk(format!(
+                "nave: the next that comes as {name} under the shared access key has that name"
+            ));
+            Ok(())
+        }
         Node::Revoke { name, yes } => {
             if !yes {
                 confirm(*printer, &format!("End the membership of {name}, its connection and its streams?"))?;
@@ -225,6 +232,7 @@ fn show(printer: Printer, node: &api::Node) -> anyhow::Result<()> {
         ("state", row(node)[1].clone()),
         ("roles", node.roles.join(", ")),
         ("key", node.public_key.clone().unwrap_or_default()),
+        ("bound to", node.shared_key_from.clone().unwrap_or_default()),
         ("version", node.version.clone()),
         ("comes from", node.address.clone().unwrap_or_default()),
         ("addresses", node.addresses.join(", ")),

@@ -59,6 +59,8 @@ const SAID: &[(&str, &str, Tone)] = &[
     ("node.joined", "joined", Tone::Good),
     ("node.key_minted", "made an access key for", Tone::Plain),
     ("node.labelled", "labelled", Tone::Plain),
+    ("node.name_refused", "came from elsewhere with the name of", Tone::Warn),
+    ("node.released", "released the name of", Tone::Plain),
     ("node.renamed", "renamed", Tone::Plain),
     ("node.revoked", "revoked", Tone::Bad),
     ("node.roles_set", "changed the roles of", Tone::Plain),
@@ -87,6 +89,8 @@ const SAID: &[(&str, &str, Tone)] = &[
     ("source.throttled", "slowed down", Tone::Warn),
     ("stream.cut", "cut the stream", Tone::Warn),
     ("stream.opened", "opened a stream to", Tone::Plain),
+    ("task.cancelled", "called off the task", Tone::Warn),
+    ("task.put", "put the task", Tone::Plain),
     ("token.ended", "ended the API token", Tone::Plain),
     ("token.made", "made the API token", Tone::Plain),
 ];

@@ -231,7 +231,7 @@ pub(in crate::hub) async fn assign(act: &mut Act, agent: i64, hosts: &[i64]) -> 
     for hosts in in_sizes(hosts) {
         let statement = format!(
             "INSERT INTO agents_assignments (agent_id, host_id) VALUES {}",
-            rows_of_placeholders(hosts.len(), 2)
+            rows_of_placeholders(act.engine(), hosts.len(), 2)
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
         for host in hosts {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use nave_core::clock::to_millis;
 use nave_core::hub::error::Result;
-use nave_core::hub::store::{Act, Store};
+use nave_core::hub::store::Act;
 use time::OffsetDateTime;
 
 use super::source::{self, Row, Table};

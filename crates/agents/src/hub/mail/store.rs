@@ -17,9 +17,8 @@ use super::{Direction, Posted, Wanted};
 use crate::api::{Attachment, MailKind};
 
 const TABLES: &str = include_str!("../../../migrations/0001_agents.sql");
-const LOGS: &str = include_str!("../../../migrations/0002_logs.sql");
-const WORDS_SQLITE: &str = include_str!("../../../migrations/0003_mail_search_sqlite.sql");
-const WORDS_POSTGRES: &str = include_str!("../../../migrations/0003_mail_search_postgres.sql");
+const WORDS_SQLITE: &str = include_str!("../../../migrations/0002_mail_words_sqlite.sql");
+const WORDS_POSTGRES: &str = include_str!("../../../migrations/0002_mail_words_postgres.sql");
 
 /// The fleet's tables. The index of words is no part of a backup: it is made from the mails.
 pub(in crate::hub) const MIGRATIONS: MigrationSet = MigrationSet {
@@ -38,14 +37,10 @@ pub(in crate::hub) const MIGRATIONS: MigrationSet = MigrationSet {
         "agents_mail_attachments",
         "agents_variables",
         "agents_models",
-        "agents_log_lines",
-        "agents_logs",
-        "agents_log_batches",
     ],
     migrations: &[
         Migration { version: 1, name: "agents", sqlite: TABLES, postgres: TABLES },
         Migration { version: 2, name: "words of mails", sqlite: WORDS_SQLITE, postgres: WORDS_POSTGRES },
-        Migration { version: 3, name: "logs", sqlite: LOGS, postgres: LOGS },
     ],
 };
 
@@ -90,7 +85,7 @@ pub(super) async fn insert(act: &mut Act, group: &[Arc<Posted>]) -> Result<()> {
     for rows in in_sizes(group) {
         let sql = format!(
             "INSERT INTO agents_mails (id, kind, from_id, host_id, participants, subject, body, created_at) VALUES {}",
-            rows_of_placeholders(rows.len(), 8)
+            rows_of_placeholders(act.engine(), rows.len(), 8)
         );
         // The text is put together from constants and numbers; every value is bound.
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
@@ -118,7 +113,7 @@ pub(super) async fn insert(act: &mut Act, group: &[Arc<Posted>]) -> Result<()> {
     for rows in in_sizes(&recipients) {
         let sql = format!(
             "INSERT INTO agents_recipients (mail_id, agent_id, role, kind, read_at) VALUES {}",
-            rows_of_placeholders(rows.len(), 5)
+            rows_of_placeholders(act.engine(), rows.len(), 5)
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for (posted, agent, role, read_at) in rows {
@@ -134,7 +129,7 @@ pub(super) async fn insert(act: &mut Act, group: &[Arc<Posted>]) -> Result<()> {
     for rows in in_sizes(&files) {
         let sql = format!(
             "INSERT INTO agents_mail_attachments (mail_id, attachment_id) VALUES {} ON CONFLICT DO NOTHING",
-            rows_of_placeholders(rows.len(), 2)
+            rows_of_placeholders(act.engine(), rows.len(), 2)
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for (mail, file) in rows {

@@ -38,12 +38,6 @@ pub(in crate::hub) struct LogBatch {
     hash: String,
 }
 
-impl LogBatch {
-    pub(super) fn hash(&self) -> &str {
-        &self.hash
-    }
-}
-
 /// Writes a batch. Lines of agents for which whoever asks may not write are left out; how many that were is the answer.
 pub(in crate::hub) async fn write_logs(
     op: &Op,

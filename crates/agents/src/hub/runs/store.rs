@@ -5,13 +5,22 @@ use std::sync::Arc;
 
 use nave_core::clock::{from_millis, to_millis};
 use nave_core::hub::error::{Error, Result};
-use nave_core::hub::store::{Act, Reader, in_sizes, rows_of_placeholders};
+use nave_core::hub::store::{Act, Migration, MigrationSet, Reader, in_sizes, rows_of_placeholders};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use time::{Duration, OffsetDateTime};
 
 use super::{LogBatch, NumberedLine, Opened};
 use crate::api::{CostEntry, LogLine, LogRole, LogSource, LogType, RunKey, Session};
+
+const TABLES: &str = include_str!("../../../migrations/bulk/0001_logs.sql");
+
+/// The tables of logs, which lie apart from the others.
+pub(in crate::hub) const LOGS: MigrationSet = MigrationSet {
+    name: "agents",
+    tables: &["agents_log_lines", "agents_logs", "agents_log_batches"],
+    migrations: &[Migration { version: 1, name: "logs", sqlite: TABLES, postgres: TABLES }],
+};
 
 /// The last run's number, and the last cost's.
 pub(super) async fn last_numbers(reader: &mut Reader) -> Result<(i64, i64)> {
@@ -136,7 +145,7 @@ pub(super) async fn put_batch_hashes(act: &mut Act, hashes: &HashMap<i64, String
         let sql = format!(
             "INSERT INTO agents_log_batches (host_id, hash) VALUES {} \
              ON CONFLICT (host_id) DO UPDATE SET hash = excluded.hash",
-            rows_of_placeholders(rows.len(), 2)
+            rows_of_placeholders(act.engine(), rows.len(), 2)
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for (host, hash) in rows {
@@ -156,7 +165,7 @@ pub(super) async fn insert_lines(act: &mut Act, batches: &[Arc<LogBatch>]) -> Re
         let sql = format!(
             "INSERT INTO agents_log_lines (id, agent_id, run, session, host_id, role, source, kind, message, \
              attachment, created_at) VALUES {}",
-            rows_of_placeholders(rows.len(), COLUMNS)
+            rows_of_placeholders(act.engine(), rows.len(), COLUMNS)
         );
         // The text is put together from constants and numbers; every value is bound.
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
@@ -189,7 +198,7 @@ pub(super) async fn insert_lines(act: &mut Act, batches: &[Arc<LogBatch>]) -> Re
             "INSERT INTO agents_logs (agent_id, run, session, latest_id, lines, last_active_at) VALUES {} \
              ON CONFLICT (agent_id, run, session) DO UPDATE SET latest_id = excluded.latest_id, \
              lines = agents_logs.lines + excluded.lines, last_active_at = excluded.last_active_at",
-            rows_of_placeholders(rows.len(), 6)
+            rows_of_placeholders(act.engine(), rows.len(), 6)
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for (key, (latest, lines, at)) in rows {
@@ -293,7 +302,7 @@ pub(super) async fn insert_costs(
         let sql = format!(
             "INSERT INTO agents_costs (id, agent_id, run, session, host_id, source, model, cost, input, output, \
              cache_write, cache_read, created_at) VALUES {}",
-            rows_of_placeholders(rows.len(), COLUMNS)
+            rows_of_placeholders(act.engine(), rows.len(), COLUMNS)
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for (id, entry) in rows {

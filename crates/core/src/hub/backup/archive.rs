@@ -108,6 +108,10 @@ impl Unpacked {
         self.folder.join("tables").join(format!("{name}.jsonl"))
     }
 
+    pub(super) fn bulk_table(&self, name: &str) -> PathBuf {
+        self.folder.join("bulk").join(format!("{name}.jsonl"))
+    }
+
     /// The folder that holds what shall lie in the data folder.
     pub(super) fn files_folder(&self) -> PathBuf {
         self.folder.join("files")
@@ -178,7 +182,10 @@ pub(super) fn unpack(input: impl Read, folder: &Path) -> Result<Unpacked, Backup
     // To the very end, which an encrypted backup authenticates last.
     io::copy(&mut input, &mut io::sink())?;
     let unpacked = Unpacked { manifest, files, folder: folder.to_owned() };
-    match unpacked.manifest.tables.iter().find(|table| !unpacked.table(&table.name).exists()) {
+    let missing = unpacked.manifest.tables.iter().find(|table| !unpacked.table(&table.name).exists());
+    let bulk = unpacked.manifest.bulk.iter().flat_map(|bulk| &bulk.tables);
+    let missing = missing.or(bulk.into_iter().find(|table| !unpacked.bulk_table(&table.name).exists()));
+    match missing {
         Some(table) => Err(BackupError::content(&table.name, "its rows are missing")),
         None => Ok(unpacked),
     }
@@ -200,6 +207,11 @@ fn place(name: &str, manifest: &Manifest) -> Result<PathBuf, BackupError> {
     }
     if let Some(table) = name.strip_prefix("tables/").and_then(|rest| rest.strip_suffix(".jsonl")) {
         let listed = is_table_name(table) && manifest.tables.iter().any(|listed| listed.name == table);
+        return if listed { Ok(PathBuf::from(name)) } else { refused("the manifest does not list it") };
+    }
+    if let Some(table) = name.strip_prefix("bulk/").and_then(|rest| rest.strip_suffix(".jsonl")) {
+        let mut bulk = manifest.bulk.iter().flat_map(|bulk| &bulk.tables);
+        let listed = is_table_name(table) && bulk.any(|listed| listed.name == table);
         return if listed { Ok(PathBuf::from(name)) } else { refused("the manifest does not list it") };
     }
     let Some(file) = name.strip_prefix("files/") else { return refused("no backup holds such a part") };

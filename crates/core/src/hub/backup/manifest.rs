@@ -7,7 +7,9 @@ use time::OffsetDateTime;
 use super::BackupError;
 
 /// The format of what is inside; a reader knows all up to its own.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
+/// The format of a backup without bulk data, which earlier programs read too.
+pub(super) const WITHOUT_BULK: u64 = 1;
 /// Name of the first entry.
 pub(super) const FIRST: &str = "manifest.json";
 /// Name of the last entry: what comes after it, or does not come with it, is not part of the backup.
@@ -25,6 +27,17 @@ pub struct Manifest {
     /// Whether it holds the files of the data folder, or the database only.
     pub files: bool,
     /// Which steps the schema has gone through.
+    pub(super) schema: Vec<Step>,
+    /// The tables, parents first.
+    pub tables: Vec<Table>,
+    /// The bulk data, if that was taken too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bulk: Option<Bulk>,
+}
+
+/// The bulk data: a database of its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Bulk {
     pub(super) schema: Vec<Step>,
     /// The tables, parents first.
     pub tables: Vec<Table>,
@@ -52,7 +65,11 @@ pub struct Table {
 impl Manifest {
     /// How many rows, in all tables.
     pub fn rows(&self) -> u64 {
-        self.tables.iter().map(|table| table.rows).sum()
+        self.all_tables().map(|table| table.rows).sum()
+    }
+
+    fn all_tables(&self) -> impl Iterator<Item = &Table> {
+        self.tables.iter().chain(self.bulk.iter().flat_map(|bulk| &bulk.tables))
     }
 
     pub(super) fn parse(text: &[u8]) -> Result<Self, BackupError> {
@@ -67,10 +84,10 @@ impl Manifest {
             return Err(BackupError::NewerFormat(format));
         }
         let manifest: Self = serde_json::from_slice(text).map_err(damaged)?;
-        match manifest.tables.iter().find(|table| !is_table_name(&table.name)) {
-            Some(table) => Err(BackupError::content(FIRST, &format!("{:?} is no table name", table.name))),
-            None => Ok(manifest),
+        if let Some(table) = manifest.all_tables().find(|table| !is_table_name(&table.name)) {
+            return Err(BackupError::content(FIRST, &format!("{:?} is no table name", table.name)));
         }
+        Ok(manifest)
     }
 }
 
@@ -121,8 +138,8 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_recognised_whatever_else_it_holds() {
-        let newer = br#"{"format": 2, "created": "some other way"}"#;
-        assert!(matches!(Manifest::parse(newer), Err(BackupError::NewerFormat(2))));
+        let newer = br#"{"format": 3, "created": "some other way"}"#;
+        assert!(matches!(Manifest::parse(newer), Err(BackupError::NewerFormat(3))));
         assert!(matches!(Manifest::parse(b"{}"), Err(BackupError::Content { .. })));
     }
 

@@ -19,7 +19,7 @@ use serde_json::json;
 
 pub use self::error::BackupError;
 use self::error::at;
-pub use self::manifest::{Manifest, Table};
+pub use self::manifest::{Bulk, Manifest, Table};
 pub use self::restore::{Target, restore_stream};
 pub use self::stream::StreamError;
 pub use self::write::{Source, write_stream};
@@ -56,6 +56,8 @@ pub struct Origin<'a> {
     pub url: &'a DatabaseUrl,
     /// The tables that this program knows.
     pub sets: &'a [MigrationSet],
+    /// Those of the bulk data, if that is to be taken too.
+    pub bulk: Option<&'a [MigrationSet]>,
     /// systemd's folder of credentials, from which the master key may come.
     pub credentials: Option<&'a Path>,
 }
@@ -93,10 +95,17 @@ pub async fn write(
         return Err(BackupError::NoHub(origin.url.to_string()));
     }
     let store = Store::connect(origin.url.clone()).await?;
+    let bulk = match origin.bulk {
+        // A hub that kept none has no such file, or an empty schema.
+        Some(_) if matches!(origin.url.bulk(), DatabaseUrl::Sqlite(path) if !path.exists()) => None,
+        Some(sets) => Some((Store::connect(origin.url.bulk()).await?, sets)),
+        None => None,
+    };
     let encrypted = matches!(protection, Protection::Passphrase(_));
     let source = Source {
         store: &store,
         sets: origin.sets,
+        bulk: bulk.as_ref().map(|(store, sets)| (store, *sets)),
         folder: Some(origin.folder),
         credentials: origin.credentials,
         spool: parent(file),
@@ -104,6 +113,9 @@ pub async fn write(
         random,
     };
     let summary = write_file(&source, protection, file).await?;
+    if let Some((store, _)) = bulk {
+        store.close().await;
+    }
     let bus: Arc<dyn Bus> = LocalBus::new();
     let mut act = store.begin().await?;
     let event = Event {
@@ -111,7 +123,12 @@ pub async fn write(
         object_kind: "backup",
         object_id: String::new(),
         object_name: file.display().to_string(),
-        detail: json!({ "encrypted": encrypted, "rows": summary.manifest.rows(), "files": summary.files }),
+        detail: json!({
+            "encrypted": encrypted,
+            "rows": summary.manifest.rows(),
+            "files": summary.files,
+            "with_logs": summary.manifest.bulk.is_some(),
+        }),
     };
     event::record(&mut act, op, &bus, event).await?;
     act.commit().await?;
@@ -173,8 +190,16 @@ pub(super) async fn copy_rows(
     secret_file::create_private_dir(folder)
         .map_err(|error| BackupError::Transfer(std::io::Error::other(error)))?;
     let random = Random::system();
-    let source =
-        Source { store, sets, folder: None, credentials: None, spool: folder, clock, random: &random };
+    let source = Source {
+        store,
+        sets,
+        bulk: None,
+        folder: None,
+        credentials: None,
+        spool: folder,
+        clock,
+        random: &random,
+    };
     write_file(&source, Protection::Plain, path).await.map(drop)
 }
 

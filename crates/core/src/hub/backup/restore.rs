@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, Connection as _};
 
 use super::archive::{Unpacked, unpack};
 use super::error::at;
-use super::manifest::{LAST, Manifest};
+use super::manifest::{Bulk, LAST, Manifest, Step, Table};
 use super::stream::{Decryptor, MAGIC, StreamError};
 use super::{BackupError, ROOTS, Summary, blocking, store};
 use crate::clock::{Clock, to_millis};
@@ -28,6 +28,8 @@ pub struct Target<'a> {
     pub url: &'a DatabaseUrl,
     /// The tables that this program knows.
     pub sets: &'a [MigrationSet],
+    /// Those of the bulk data. What there is of it is replaced with the rest, by nothing if the backup holds none.
+    pub bulk_sets: &'a [MigrationSet],
     /// Replace what is there.
     pub force: bool,
     /// Tells when.
@@ -52,7 +54,11 @@ pub async fn restore_stream<R: Read + Send + 'static>(
     if unpacked.manifest.files && foreign {
         return Err(BackupError::NotEmpty { place: folder.path().display().to_string(), kept: true });
     }
-    check_schema(&unpacked.manifest, target.sets)?;
+    let version = &unpacked.manifest.hub_version;
+    check_schema(&unpacked.manifest.schema, version, target.sets)?;
+    if let Some(bulk) = &unpacked.manifest.bulk {
+        check_schema(&bulk.schema, version, target.bulk_sets)?;
+    }
     let replaced = match target.url {
         DatabaseUrl::Sqlite(path) => into_sqlite(path, target, &unpacked).await?,
         DatabaseUrl::Postgres(_) => into_postgres(target, &unpacked).await?,
@@ -65,23 +71,31 @@ async fn into_sqlite(
     target: &Target<'_>,
     unpacked: &Unpacked,
 ) -> Result<Option<PathBuf>, BackupError> {
-    if !target.force && fs::metadata(path).is_ok_and(|file| file.len() > 0) {
+    let DatabaseUrl::Sqlite(bulk_path) = target.url.bulk() else {
         return Err(BackupError::NotEmpty { place: path.display().to_string(), kept: true });
+    };
+    let used = |path: &&Path| fs::metadata(path).is_ok_and(|file| file.len() > 0);
+    if let Some(used) = [path, &bulk_path].into_iter().find(used)
+        && !target.force
+    {
+        return Err(BackupError::NotEmpty { place: used.display().to_string(), kept: true });
     }
     // Beside its place, which may be on another file system than the data folder.
     let folder = super::parent(path);
     let staging = tempfile::Builder::new().prefix(".restoring-").tempdir_in(folder).map_err(at(folder))?;
     let new = staging.path().join("restored");
-    let mut connection = connect_writer(&DatabaseUrl::Sqlite(new.clone())).await?;
-    store::begin(&mut connection).await?;
-    fill(&mut connection, Engine::Sqlite, target, unpacked).await?;
-    store::commit(&mut connection).await?;
-    store::close_single_file(connection).await?;
+    fill_file(&new, &Part::main(target, unpacked), target.clock).await?;
+    let new_bulk = staging.path().join("bulk");
+    if let Some(bulk) = Part::bulk(target, unpacked) {
+        fill_file(&new_bulk, &bulk, target.clock).await?;
+    }
     let files = Placing::new(target.folder, target)?;
     let database = Placing::new(folder, target)?;
     files.prepare(unpacked)?;
     database.give(&new)?;
+    database.give(&new_bulk)?;
     files.files(unpacked)?;
+    database.database(&new_bulk, &bulk_path)?;
     database.database(&new, path)?;
     Ok(files.kept().or(database.kept()))
 }
@@ -97,7 +111,8 @@ async fn into_postgres(target: &Target<'_>, unpacked: &Unpacked) -> Result<Optio
         }
         store::drop_tables(&mut connection, Engine::Postgres, target.sets).await?;
     }
-    fill(&mut connection, Engine::Postgres, target, unpacked).await?;
+    fill(&mut connection, Engine::Postgres, &Part::main(target, unpacked), target.clock).await?;
+    bulk_into_postgres(&mut connection, target, unpacked).await?;
     let placing = Placing::new(target.folder, target)?;
     placing.prepare(unpacked)?;
     store::commit(&mut connection).await?;
@@ -107,6 +122,28 @@ async fn into_postgres(target: &Target<'_>, unpacked: &Unpacked) -> Result<Optio
         error => error,
     })?;
     Ok(placing.kept())
+}
+
+/// The same transaction, so that both are there or neither.
+async fn bulk_into_postgres(
+    connection: &mut AnyConnection,
+    target: &Target<'_>,
+    unpacked: &Unpacked,
+) -> Result<(), BackupError> {
+    let bulk = Part::bulk(target, unpacked);
+    let url = target.url.bulk();
+    let Some(schema) = url.schema() else { return Ok(()) };
+    store::enter_schema(connection, schema, bulk.is_some()).await?;
+    if !store::tables(connection, Engine::Postgres, target.bulk_sets).await?.is_empty() {
+        if !target.force {
+            return Err(BackupError::NotEmpty { place: url.to_string(), kept: false });
+        }
+        store::drop_tables(connection, Engine::Postgres, target.bulk_sets).await?;
+    }
+    match bulk {
+        Some(bulk) => fill(connection, Engine::Postgres, &bulk, target.clock).await,
+        None => Ok(()),
+    }
 }
 
 fn open<R: Read>(
@@ -127,35 +164,69 @@ fn open<R: Read>(
 }
 
 /// Every step that the backup's schema has gone through must be one that this program can take.
-fn check_schema(manifest: &Manifest, sets: &[MigrationSet]) -> Result<(), BackupError> {
+fn check_schema(schema: &[Step], hub_version: &str, sets: &[MigrationSet]) -> Result<(), BackupError> {
     let known = |set: &str, version: i64| {
         sets.iter()
             .filter(|known| known.name == set)
             .any(|known| known.migrations.iter().any(|step| i64::from(step.version) == version))
     };
-    match manifest.schema.iter().find(|step| !known(&step.set, step.version)) {
+    match schema.iter().find(|step| !known(&step.set, step.version)) {
         Some(step) => Err(BackupError::NewerSchema {
             set: step.set.clone(),
             step: step.version,
-            hub_version: manifest.hub_version.clone(),
+            hub_version: hub_version.to_owned(),
         }),
         None => Ok(()),
     }
+}
+
+/// One of the two databases that a backup holds.
+struct Part<'a> {
+    schema: &'a [Step],
+    tables: &'a [Table],
+    sets: &'a [MigrationSet],
+    lines: Box<dyn Fn(&str) -> PathBuf + Send + Sync + 'a>,
+}
+
+impl<'a> Part<'a> {
+    fn main(target: &Target<'a>, unpacked: &'a Unpacked) -> Self {
+        let Manifest { schema, tables, .. } = &unpacked.manifest;
+        Self { schema, tables, sets: target.sets, lines: Box::new(|name| unpacked.table(name)) }
+    }
+
+    fn bulk(target: &Target<'a>, unpacked: &'a Unpacked) -> Option<Self> {
+        let Bulk { schema, tables } = unpacked.manifest.bulk.as_ref()?;
+        Some(Self {
+            schema,
+            tables,
+            sets: target.bulk_sets,
+            lines: Box::new(|name| unpacked.bulk_table(name)),
+        })
+    }
+}
+
+/// Makes a SQLite file that is whole without its log.
+async fn fill_file(path: &Path, part: &Part<'_>, clock: &Clock) -> Result<(), BackupError> {
+    let mut connection = connect_writer(&DatabaseUrl::Sqlite(path.to_owned())).await?;
+    store::begin(&mut connection).await?;
+    fill(&mut connection, Engine::Sqlite, part, clock).await?;
+    store::commit(&mut connection).await?;
+    store::close_single_file(connection).await
 }
 
 /// Makes the schema as it was, then the rows. Steps that came later are taken when the hub starts.
 async fn fill(
     connection: &mut AnyConnection,
     engine: Engine,
-    target: &Target<'_>,
-    unpacked: &Unpacked,
+    part: &Part<'_>,
+    clock: &Clock,
 ) -> Result<(), BackupError> {
     let taken = |set: &str, version: u32| {
-        unpacked.manifest.schema.iter().any(|step| step.set == set && step.version == i64::from(version))
+        part.schema.iter().any(|step| step.set == set && step.version == i64::from(version))
     };
-    take_steps(connection, engine, target.sets, taken, target.clock).await?;
-    for table in &unpacked.manifest.tables {
-        let path = unpacked.table(&table.name);
+    take_steps(connection, engine, part.sets, taken, clock).await?;
+    for table in part.tables {
+        let path = (part.lines)(&table.name);
         let lines = BufReader::new(File::open(&path).map_err(at(&path))?);
         let rows = store::load(connection, &table.name, lines).await?;
         if rows != table.rows {
@@ -218,14 +289,16 @@ impl Placing {
         self.sync()
     }
 
-    /// The old database goes with its log, which would otherwise be played into the new one.
+    /// The old database goes with its log, which would otherwise be played into the new one. There may be no new one.
     fn database(&self, new: &Path, place: &Path) -> Result<(), BackupError> {
         for suffix in ["-wal", "-shm", ""] {
             let mut old = place.as_os_str().to_owned();
             old.push(suffix);
             self.clear(Path::new(&old))?;
         }
-        fs::rename(new, place).map_err(at(place))?;
+        if new.exists() {
+            fs::rename(new, place).map_err(at(place))?;
+        }
         self.sync()
     }
 

@@ -298,6 +298,21 @@ pub(super) async fn set_last_number(
     Ok(())
 }
 
+/// For the rest of the transaction, names of tables mean those of a schema, which is made if it is wanted and not there.
+pub(super) async fn enter_schema(
+    connection: &mut AnyConnection,
+    schema: &str,
+    make: bool,
+) -> Result<(), BackupError> {
+    debug_assert!(is_table_name(schema), "the name stands in the statement");
+    let there = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM pg_namespace WHERE nspname = $1");
+    if make && there.bind(schema).fetch_one(&mut *connection).await? == 0 {
+        connection.execute(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).await?;
+    }
+    connection.execute(AssertSqlSafe(format!("SET LOCAL search_path TO {schema}"))).await?;
+    Ok(())
+}
+
 /// Drops our own tables, to make room for those of a backup.
 pub(super) async fn drop_tables(
     connection: &mut AnyConnection,

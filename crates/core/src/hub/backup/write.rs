@@ -6,15 +6,16 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use nave_link::random::Random;
+use sqlx::AnyConnection;
 
 use super::archive::ArchiveWriter;
 use super::error::at;
-use super::manifest::{FORMAT, Manifest, Step, Table};
+use super::manifest::{Bulk, FORMAT, Manifest, Step, Table, WITHOUT_BULK};
 use super::stream::{Cost, Encryptor};
 use super::{BackupError, Found, Protection, ROOTS, Summary, blocking, store};
 use crate::clock::Clock;
 use crate::hub::seal::MasterFile;
-use crate::hub::store::{MigrationSet, Store, applied_on};
+use crate::hub::store::{Applied, MigrationSet, Store, applied_on};
 
 /// What is backed up.
 #[derive(Clone, Copy)]
@@ -23,6 +24,8 @@ pub struct Source<'a> {
     pub store: &'a Store,
     /// The tables that this program knows.
     pub sets: &'a [MigrationSet],
+    /// The bulk data with its tables, if it is to be taken too.
+    pub bulk: Option<(&'a Store, &'a [MigrationSet])>,
     /// The data folder; `None` for the database alone.
     pub folder: Option<&'a Path>,
     /// systemd's folder of credentials, from which the master key may come.
@@ -46,7 +49,18 @@ pub async fn write_stream<W: Write + Send + 'static>(
     out: W,
 ) -> Result<(W, Summary), BackupError> {
     protection.check()?;
-    let (manifest, tables, master) = rows(source).await?;
+    let (mut manifest, tables, master) = rows(source).await?;
+    let mut bulk = Vec::new();
+    if let Some((store, sets)) = source.bulk {
+        let mut snapshot = store.snapshot().await?;
+        store::lift_time_limit(&mut snapshot, store.engine()).await?;
+        let applied = applied_on(&mut snapshot, store.engine()).await?;
+        if !applied.is_empty() {
+            bulk = spool(&mut snapshot, store, sets, source.spool).await?;
+            manifest.format = FORMAT;
+            manifest.bulk = Some(Bulk { schema: steps(applied), tables: tables_of(&bulk) });
+        }
+    }
     let folder = source.folder.map(Path::to_owned);
     let random = source.random.clone();
     blocking(move || {
@@ -55,7 +69,7 @@ pub async fn write_stream<W: Write + Send + 'static>(
             None => Vec::new(),
         };
         let files = found.len() as u64 + u64::from(master.is_some());
-        let contents = Contents { tables, files: found, master };
+        let contents = Contents { tables, bulk, files: found, master };
         let out = BufWriter::new(out);
         let out = match protection {
             Protection::Plain => contents.write(&manifest, out)?,
@@ -77,6 +91,7 @@ type Master = Option<Vec<u8>>;
 
 struct Contents {
     tables: Vec<Spooled>,
+    bulk: Vec<Spooled>,
     files: Vec<Found>,
     master: Master,
 }
@@ -98,33 +113,51 @@ async fn rows(source: &Source<'_>) -> Result<(Manifest, Vec<Spooled>, Master), B
         if applied.is_empty() {
             return Err(BackupError::NoHub(source.store.url().to_string()));
         }
-        let mut tables = Vec::new();
-        for name in store::tables(&mut snapshot, engine, source.sets).await? {
-            let file = tempfile::tempfile_in(source.spool).map_err(at(source.spool))?;
-            let mut out = BufWriter::new(file);
-            let table = store::dump(&mut snapshot, engine, &name, &mut out).await?;
-            let mut file = out.into_inner().map_err(|error| at(source.spool)(error.into_error()))?;
-            file.rewind().map_err(at(source.spool))?;
-            tables.push((table, file));
-        }
+        let tables = spool(&mut snapshot, source.store, source.sets, source.spool).await?;
         let sealed = tables.iter().any(|(table, _): &Spooled| table.name == "data_keys" && table.rows > 0);
         if let (true, None, Some(folder)) = (sealed, &before, source.folder) {
             return Err(BackupError::MasterMissing(folder.join(MASTER)));
         }
         let manifest = Manifest {
-            format: FORMAT,
+            format: WITHOUT_BULK,
             created_at: source.clock.now(),
             hub_version: env!("CARGO_PKG_VERSION").to_owned(),
             files: source.folder.is_some(),
-            schema: applied
-                .into_iter()
-                .map(|step| Step { set: step.set, version: step.version, name: step.name })
-                .collect(),
-            tables: tables.iter().map(|(table, _)| table.clone()).collect(),
+            schema: steps(applied),
+            tables: tables_of(&tables),
+            bulk: None,
         };
         return Ok((manifest, tables, before));
     }
     Err(BackupError::Restless)
+}
+
+/// Every row of a snapshot, a file for each table.
+async fn spool(
+    snapshot: &mut AnyConnection,
+    store: &Store,
+    sets: &[MigrationSet],
+    folder: &Path,
+) -> Result<Vec<Spooled>, BackupError> {
+    let mut tables = Vec::new();
+    for name in store::tables(snapshot, store.engine(), sets).await? {
+        let file = tempfile::tempfile_in(folder).map_err(at(folder))?;
+        let mut out = BufWriter::new(file);
+        let table = store::dump(snapshot, store.engine(), &name, &mut out).await?;
+        let mut file = out.into_inner().map_err(|error| at(folder)(error.into_error()))?;
+        file.rewind().map_err(at(folder))?;
+        tables.push((table, file));
+    }
+    Ok(tables)
+}
+
+fn steps(applied: Vec<Applied>) -> Vec<Step> {
+    let step = |step: Applied| Step { set: step.set, version: step.version, name: step.name };
+    applied.into_iter().map(step).collect()
+}
+
+fn tables_of(spooled: &[Spooled]) -> Vec<Table> {
+    spooled.iter().map(|(table, _)| table.clone()).collect()
 }
 
 fn master(source: &Source<'_>) -> Result<Master, BackupError> {
@@ -170,9 +203,10 @@ fn files(folder: &Path) -> Result<Vec<Found>, BackupError> {
 impl Contents {
     fn write<W: Write>(self, manifest: &Manifest, out: W) -> Result<W, BackupError> {
         let mut archive = ArchiveWriter::new(out, manifest)?;
-        for (table, rows) in self.tables {
+        let tables = self.tables.into_iter().map(|spooled| ("tables", spooled));
+        for (part, (table, rows)) in tables.chain(self.bulk.into_iter().map(|spooled| ("bulk", spooled))) {
             let size = rows.metadata()?.len();
-            archive.entry(&format!("tables/{}.jsonl", table.name), 0o600, size, rows)?;
+            archive.entry(&format!("{part}/{}.jsonl", table.name), 0o600, size, rows)?;
         }
         if let Some(master) = self.master {
             archive.entry(&format!("files/{MASTER}"), 0o600, master.len() as u64, master.as_slice())?;

@@ -81,6 +81,17 @@ pub async fn last(store: &Store, action: &str) -> Result<Option<EventView>> {
     rows.first().map(view).transpose()
 }
 
+/// Whether this happened to a thing after a time.
+pub(super) async fn was_noted(
+    reader: &mut sqlx::AnyConnection,
+    kind: &str,
+    id: &str,
+    action: &str,
+    since: time::OffsetDateTime,
+) -> Result<bool> {
+    store::was_noted(reader, kind, id, action, since).await
+}
+
 /// Forgets events older than a time; returns how many.
 pub async fn forget_before(op: &Op, store: &Store, before: time::OffsetDateTime) -> Result<u64> {
     access::require(op, READ)?;

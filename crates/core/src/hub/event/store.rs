@@ -108,6 +108,20 @@ pub(super) async fn of_object(
     Ok(query.fetch_all(reader).await?)
 }
 
+/// Whether this happened to a thing after a time.
+pub(super) async fn was_noted(
+    reader: &mut AnyConnection,
+    kind: &str,
+    id: &str,
+    action: &str,
+    since: OffsetDateTime,
+) -> Result<bool> {
+    let sql = "SELECT at FROM events WHERE object_kind = $1 AND object_id = $2 AND action = $3 ORDER BY id DESC LIMIT 1";
+    let query = sqlx::query_scalar::<_, i64>(sql).bind(kind).bind(id).bind(action);
+    let at = query.fetch_optional(reader).await?;
+    Ok(at.is_some_and(|at| at > to_millis(since)))
+}
+
 pub(super) async fn delete_before(act: &mut Act, before: OffsetDateTime) -> Result<u64> {
     let done = sqlx::query("DELETE FROM events WHERE at < $1")
         .bind(to_millis(before))

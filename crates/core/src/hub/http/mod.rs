@@ -53,6 +53,7 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         "program_sign_ins",
         "program_secrets",
         "lease_bookings",
+        "tasks",
     ],
     migrations: &[
         Migration {
@@ -73,6 +74,8 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
         on_both(7, "programs", include_str!("../../../migrations/both/0007_programs.sql")),
         on_both(8, "leases asked at", include_str!("../../../migrations/both/0008_leases_asked_at.sql")),
         on_both(9, "bookings", include_str!("../../../migrations/both/0009_bookings.sql")),
+        on_both(10, "access key names", include_str!("../../../migrations/both/0010_access_key_names.sql")),
+        on_both(11, "tasks", include_str!("../../../migrations/both/0011_tasks.sql")),
     ],
 };
 

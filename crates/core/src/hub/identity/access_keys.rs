@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::IdentityError;
 use crate::clock::{from_millis, to_millis};
 use crate::hub::access::{self, Action, Roles};
+use crate::hub::bus::Notice;
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::event::Event;
@@ -120,6 +121,23 @@ impl AccessKeys {
         ))
     }
 
+    /// When a secret ends that was found right before, of which only the hash is at hand: `None` for the present one.
+    pub fn end_of(&self, secret_hash: &str, now: OffsetDateTime) -> Result<Option<OffsetDateTime>> {
+        let is = |secret: &Zeroizing<String>| {
+            let hash = KeySecret::Shared(secret.clone()).hash();
+            bool::from(subtle::ConstantTimeEq::ct_eq(hash.as_bytes(), secret_hash.as_bytes()))
+        };
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        match &secrets.previous {
+            _ if is(&secrets.current) => Ok(None),
+            Some((secret, ends)) if is(secret) && now < *ends => Ok(Some(*ends)),
+            _ => Err(Error::Unauthenticated(
+                "the access key was replaced: `nave key show` on the hub's machine prints the new one"
+                    .to_owned(),
+            )),
+        }
+    }
+
     fn reveal(&self, full: bool) -> Zeroizing<String> {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
         let prefix = if full { self.fingerprint.full() } else { self.fingerprint.prefix() };
@@ -183,6 +201,7 @@ pub async fn rotate(op: &Op, hub: &Hub, grace: Duration) -> Result<Zeroizing<Str
         hub.access_keys.put(before).map_err(Error::internal)?;
         return Err(error);
     }
+    hub.bus.publish(Notice { topic: "key", key: "access-key".to_owned() });
     Ok(hub.access_keys.reveal(false))
 }
 

@@ -130,7 +130,7 @@ async fn redeem(
 }
 
 /// From the moment that it proved itself worthy, what the node does is done by the node.
-fn by(op: &Op, row: &NodeRow) -> Op {
+pub(super) fn by(op: &Op, row: &NodeRow) -> Op {
     Op { actor: row.actor(), ..op.clone() }
 }
 
@@ -158,7 +158,9 @@ async fn with_access_key(
 ) -> Result<Admission> {
     hub.wrong_keys.check(op.source)?;
     let checked = match access_key.secret() {
-        KeySecret::PerNode { id, .. } => node_keys::node_of(hub, access_key, id).await.map(Some),
+        KeySecret::PerNode { id, .. } => {
+            node_keys::owner(hub, access_key, id).await.map(|own| Some(own.node))
+        }
         KeySecret::Shared(_) => hub.access_keys.check(access_key, op.clock.now()).map(|()| None),
     };
     let of_node = match checked {
@@ -194,6 +196,11 @@ async fn join_as(
     let row = store::by_id(act.connection(), id)
         .await?
         .ok_or_else(|| Error::internal("a key outlived its node"))?;
+    if row.status == NodeStatus::Revoked {
+        return Err(Error::Forbidden(
+            "this node was revoked: ask the hub's operator for a new key (`nave node add`)".to_owned(),
+        ));
+    }
     if known.is_some_and(|known| known.id != id) {
         return Err(Error::Conflict(format!(
             "this machine is a member under another name already, not as {}",
@@ -261,7 +268,7 @@ async fn member(hub: &Hub, id: NodeId) -> Result<Admission> {
 }
 
 /// The first of a series of wrong keys that earns a delay is worth a line in the audit log.
-async fn note_wrong_key(op: &Op, hub: &Hub, kind: &str) -> Result<()> {
+pub(super) async fn note_wrong_key(op: &Op, hub: &Hub, kind: &str) -> Result<()> {
     if !hub.wrong_keys.wrong(op.source) {
         return Ok(());
     }

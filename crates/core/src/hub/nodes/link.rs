@@ -19,12 +19,10 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::admission::{self, Admission};
 use super::presence::Session;
-use super::store::{self, NodeRow};
-use crate::api::NodeStatus;
+use super::store::NodeRow;
 use crate::hub::access::NodeRoles;
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
-use crate::hub::fleet::NodeHappening;
 use crate::hub::op::{Actor, Op};
 use crate::hub::streams;
 use crate::id::NodeId;
@@ -156,7 +154,7 @@ where
         heartbeat_ms: u64::try_from(hub.settings.heartbeat.as_millis()).unwrap_or(u64::MAX),
         lost_after_ms: u64::try_from(hub.settings.lost_after.as_millis()).unwrap_or(u64::MAX),
     };
-    if let Err(error) = note_presence(&op, &hub, row.id, &address, Some(&report)).await {
+    if let Err(error) = super::note_presence(&op, &hub, row.id, &address, Some(&report)).await {
         let refused = Refused { code: RefusedCode::Unavailable, message: error.message() };
         tracing::warn!(node = row.name, %error, "a node's coming cannot be written down");
         let _ = refuse(&mut socket, refused).await;
@@ -169,12 +167,11 @@ where
     let answers = Arc::new(Answers { hub: Arc::clone(&hub), op, id: row.id });
     let peer = Peer::start(socket, Arc::clone(&answers) as Arc<dyn Handler>, limits);
     hub.presence.enter(row.id, Session::new(peer.clone(), address.clone(), report));
-    tell(&hub, row.id);
     hub.metrics.links.fetch_add(1, Ordering::Relaxed);
     tracing::info!(node = row.name, %address, "node connected");
-    hub.tell_fleets(NodeHappening::Joined(row.id)).await;
+    super::tell_presence(&hub, row.id).await;
     // Revoked between the decision and this moment: nobody has put it out yet.
-    match still_member(&hub, row.id).await {
+    match super::still_member(&hub, row.id).await {
         Ok(true) => {}
         Ok(false) => hub.presence.put_out(row.id, "this node was revoked"),
         Err(error) => tracing::warn!(%error, "a node's membership cannot be checked again"),
@@ -183,33 +180,11 @@ where
     let gone = hub.presence.leave(row.id, &peer);
     tracing::info!(node = row.name, %why, "node disconnected");
     if gone {
-        tell(&hub, row.id);
-        hub.tell_fleets(NodeHappening::Lost(row.id)).await;
-        if let Err(error) = note_presence(&answers.op, &hub, row.id, &address, None).await {
+        super::tell_presence(&hub, row.id).await;
+        if let Err(error) = super::note_presence(&answers.op, &hub, row.id, &address, None).await {
             tracing::warn!(node = row.name, %error, "a node's going cannot be written down");
         }
     }
-}
-
-fn tell(hub: &Hub, id: NodeId) {
-    hub.bus.publish(crate::hub::bus::Notice { topic: "node", key: id.to_string() });
-}
-
-async fn note_presence(
-    op: &Op,
-    hub: &Hub,
-    id: NodeId,
-    address: &str,
-    report: Option<&NodeReport>,
-) -> Result<()> {
-    let mut act = hub.store.begin().await?;
-    store::saw(&mut act, id, op.clock.now(), Some(address), report).await?;
-    act.commit().await
-}
-
-async fn still_member(hub: &Hub, id: NodeId) -> Result<bool> {
-    let mut reader = hub.store.read().await?;
-    Ok(store::by_id(&mut reader, id).await?.is_some_and(|row| row.status == NodeStatus::Active))
 }
 
 /// Answers what the node asks.

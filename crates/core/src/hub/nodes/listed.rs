@@ -4,7 +4,7 @@
 use nave_link::protocol::NodeReport;
 use time::OffsetDateTime;
 
-use super::presence::{Presence, Session};
+use super::presence::{Presence, Session, Visit};
 use super::store::NodeRow;
 use crate::api::{Node, NodeStatus};
 
@@ -13,11 +13,12 @@ use crate::api::{Node, NodeStatus};
 pub struct Listed {
     row: NodeRow,
     session: Option<Session>,
+    visit: Option<Visit>,
 }
 
 impl Listed {
     pub(super) fn new(row: NodeRow, presence: &Presence) -> Self {
-        Self { session: presence.session(row.id), row }
+        Self { session: presence.session(row.id), visit: presence.visit(row.id), row }
     }
 
     /// Its name.
@@ -30,9 +31,9 @@ impl Listed {
         self.row.status
     }
 
-    /// Whether its link stands.
+    /// Whether it is connected.
     pub fn online(&self) -> bool {
-        self.session.is_some()
+        self.session.is_some() || self.visit.is_some()
     }
 
     /// When it was last known to be connected, for one that is not.
@@ -45,14 +46,18 @@ impl Listed {
         &self.row.roles
     }
 
-    /// Where its link comes from, or came from last.
+    /// Where it comes from, or came from last.
     pub fn address(&self) -> Option<&str> {
-        self.session.as_ref().map_or(self.row.last_address.as_deref(), |session| Some(&session.address))
+        let linked = self.session.as_ref().map(|session| session.address.as_str());
+        let here = linked.or(self.visit.as_ref().map(|visit| visit.address.as_str()));
+        here.or(self.row.last_address.as_deref())
     }
 
     /// What it said last about itself. What the hub's operator says about a node outweighs that in its labels.
     pub fn report(&self) -> NodeReport {
-        let mut report = self.session.as_ref().map_or_else(|| self.row.report(), Session::report);
+        let here = self.session.as_ref().map(Session::report);
+        let here = here.or_else(|| self.visit.as_ref().map(|visit| visit.report.clone()));
+        let mut report = here.unwrap_or_else(|| self.row.report());
         report.labels.extend(self.row.labels());
         report
     }
@@ -68,6 +73,7 @@ impl Listed {
             name: self.row.name,
             roles: self.row.roles,
             status: self.row.status,
+            shared_key_from: self.row.bound_to,
             public_key: self.row.public_key.map(|key| key.to_string()),
             version: report.software,
             addresses: report.addresses.iter().map(ToString::to_string).collect(),

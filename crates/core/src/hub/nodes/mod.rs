@@ -2,25 +2,28 @@
 
 mod admission;
 mod invites;
+pub mod keyed;
 pub mod link;
 mod listed;
 mod node_keys;
 mod presence;
 pub(crate) mod store;
+mod visits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nave_link::address::is_name;
-use nave_link::protocol::NodeChanged;
+use nave_link::protocol::{NodeChanged, NodeReport};
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
 pub use invites::{INVITE, forget_expired, invite};
 pub use listed::Listed;
 pub use node_keys::{MINT, mint_key};
-pub use presence::{Presence, Session};
+pub use presence::{Presence, Session, Visit};
 pub use store::NodeRow;
+pub use visits::{Stay, enter};
 
 use super::access::{self, Action, Roles, Scope};
 use super::bus::Notice;
@@ -30,7 +33,7 @@ use super::event::Event;
 use super::fleet::NodeHappening;
 use super::grants;
 use super::op::{Actor, Op, Person, Via};
-use super::people;
+use super::{people, tasks};
 use crate::api::{Node, NodeChange, NodeRole, NodeStatus};
 use crate::id::{NodeId, RequestId};
 
@@ -70,7 +73,7 @@ pub struct Brief {
     pub name: String,
     /// What it is to the hub.
     pub status: NodeStatus,
-    /// Whether its link stands.
+    /// Whether it is connected.
     pub online: bool,
 }
 
@@ -80,7 +83,7 @@ pub async fn briefs(op: &Op, hub: &Hub) -> Result<Vec<Brief>> {
     let mut reader = hub.store.read().await?;
     let rows = store::brief(&mut reader).await?;
     let shown = rows.into_iter().filter(|(id, _, _)| access::allows(op, READ, &Scope::node(*id)));
-    let brief = |(id, name, status)| Brief { name, status, online: hub.presence.session(id).is_some() };
+    let brief = |(id, name, status)| Brief { name, status, online: hub.presence.is_here(id) };
     Ok(shown.map(brief).collect())
 }
 
@@ -160,12 +163,15 @@ pub async fn revoke(op: &Op, hub: &Arc<Hub>, name: &str) -> Result<()> {
         store::remove_invited(&mut act, row.id).await?;
     } else {
         store::revoke(&mut act, row.id).await?;
+        tasks::give_up_node(&mut act, row.id, op.clock.now()).await?;
     }
     hub.record(&mut act, op, about("node.revoked", &row, Value::Null)).await?;
     tell_after_commit(&mut act, hub, row.id);
     act.commit().await?;
     hub.streams.cut_node(hub, row.id, &format!("{} was revoked", row.name)).await;
     hub.presence.put_out(row.id, "this node was revoked");
+    let mut told = hub.presence.told(row.id).lock().await;
+    told.remove(&row.id);
     hub.tell_fleets(NodeHappening::Revoked(row.id)).await;
     Ok(())
 }
@@ -233,13 +239,13 @@ pub async fn name_of(reader: &mut AnyConnection, id: NodeId) -> Result<Option<St
     Ok(store::by_id(reader, id).await?.filter(|row| row.status != NodeStatus::Revoked).map(|row| row.name))
 }
 
-/// Members and how many of them have no link; for checks and metrics.
+/// Members and which of them are not connected; for checks and metrics.
 pub async fn lost(hub: &Hub) -> Result<(usize, Vec<String>)> {
     let mut reader = hub.store.read().await?;
     let mut members = store::brief(&mut reader).await?;
     members.retain(|(_, _, status)| *status == NodeStatus::Active);
     let count = members.len();
-    members.retain(|(id, _, _)| hub.presence.session(*id).is_none());
+    members.retain(|(id, _, _)| !hub.presence.is_here(*id));
     Ok((count, members.into_iter().map(|(_, name, _)| name).collect()))
 }
 
@@ -256,6 +262,41 @@ fn about(action: &'static str, row: &NodeRow, detail: Value) -> Event {
 fn tell_after_commit(act: &mut super::store::Act, hub: &Hub, id: NodeId) {
     let bus = Arc::clone(&hub.bus);
     act.after_commit(move || bus.publish(Notice { topic: "node", key: id.to_string() }));
+}
+
+/// Tells whoever listens that a node's presence changed, and the fleets what it is by now: each change once, in order.
+async fn tell_presence(hub: &Arc<Hub>, id: NodeId) {
+    hub.bus.publish(Notice { topic: "node", key: id.to_string() });
+    let mut told = hub.presence.told(id).lock().await;
+    match (hub.presence.is_here(id), told.contains(&id)) {
+        (true, false) => {
+            told.insert(id);
+            hub.tell_fleets(NodeHappening::Joined(id)).await;
+        }
+        (false, true) => {
+            told.remove(&id);
+            hub.tell_fleets(NodeHappening::Lost(id)).await;
+        }
+        _ => {}
+    }
+}
+
+/// Writes down that a node came, with what it says about itself, or that it went.
+async fn note_presence(
+    op: &Op,
+    hub: &Hub,
+    id: NodeId,
+    address: &str,
+    report: Option<&NodeReport>,
+) -> Result<()> {
+    let mut act = hub.store.begin().await?;
+    store::saw(&mut act, id, op.clock.now(), Some(address), report).await?;
+    act.commit().await
+}
+
+async fn still_member(hub: &Hub, id: NodeId) -> Result<bool> {
+    let mut reader = hub.store.read().await?;
+    Ok(store::by_id(&mut reader, id).await?.is_some_and(|row| row.status == NodeStatus::Active))
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use nave_link::access_key::AccessKey;
 use serde_json::json;
+use time::OffsetDateTime;
 
 use super::store;
-use super::{about, check_name, check_roles};
+use super::{about, check_name, check_roles, tell_after_commit};
 use crate::api::NodeStatus;
 use crate::hub::access::{self, Action, Roles};
 use crate::hub::context::Hub;
@@ -49,25 +50,43 @@ pub async fn mint_key(
     store::insert_node_key(&mut act, &id, row.id, &key.secret().hash(), now).await?;
     let detail = json!({ "key": id, "grace_seconds": grace.as_secs() });
     hub.record(&mut act, op, about("node.key_minted", &row, detail)).await?;
+    // Whoever is connected by an earlier key may ask how long that one is good.
+    tell_after_commit(&mut act, hub, row.id);
     act.commit().await?;
     Ok(key)
 }
 
+/// What is known of the key that a node showed as its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnKey {
+    /// Whose it is.
+    pub(super) node: NodeId,
+    /// When it ends.
+    pub(super) ends: Option<OffsetDateTime>,
+}
+
 /// The node whose own access key this is.
-pub(super) async fn node_of(hub: &Hub, key: &AccessKey, id: &str) -> Result<NodeId> {
-    let refused = || {
-        Error::Unauthenticated(
-            "the access key is not, or no longer, valid: ask the hub's operator for a new one (`nave node add`)".to_owned(),
-        )
-    };
+pub(super) async fn owner(hub: &Hub, key: &AccessKey, id: &str) -> Result<OwnKey> {
     if !key.prefix().matches(&hub.access_keys.fingerprint()) {
         return Err(refused());
     }
+    good(hub, id, &key.secret().hash()).await
+}
+
+/// As [`owner`], for a key of which only the secret's hash is at hand.
+pub(super) async fn good(hub: &Hub, id: &str, hash: &str) -> Result<OwnKey> {
     let mut reader = hub.store.read().await?;
-    let Some((node, hash, ends)) = store::node_key(&mut reader, id).await? else { return Err(refused()) };
-    let right: bool = subtle::ConstantTimeEq::ct_eq(key.secret().hash().as_bytes(), hash.as_bytes()).into();
-    if !right || ends.is_some_and(|ends| ends <= hub.clock.now()) {
+    let Some(row) = store::node_key(&mut reader, id).await? else { return Err(refused()) };
+    let right: bool = subtle::ConstantTimeEq::ct_eq(hash.as_bytes(), row.secret_hash.as_bytes()).into();
+    if !right || row.ends.is_some_and(|ends| ends <= hub.clock.now()) {
         return Err(refused());
     }
-    Ok(node)
+    Ok(OwnKey { node: row.node, ends: row.ends })
+}
+
+fn refused() -> Error {
+    Error::Unauthenticated(
+        "the access key is not, or no longer, valid: ask the hub's operator for a new one (`nave node add`)"
+            .to_owned(),
+    )
 }

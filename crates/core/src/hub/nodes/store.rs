@@ -1,4 +1,6 @@
-//! The tables of nodes, their roles, invitations and access keys.
+//! The tables of nodes, their roles and invitations. Those of access keys are in `keys`.
+
+mod keys;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +19,8 @@ use crate::hub::error::{Error, Result};
 use crate::hub::op::Actor;
 use crate::hub::store::Act;
 use crate::id::{InviteId, NodeId, PersonId};
+
+pub use keys::*;
 
 /// A node as the database has it.
 #[derive(Clone, Debug)]
@@ -39,6 +43,8 @@ pub struct NodeRow {
     pub last_address: Option<String>,
     /// The person that it acts for, if it is somebody's device.
     pub owner: Option<Owner>,
+    /// Where it comes from under the shared access key, if that is what it is known by.
+    pub bound_to: Option<String>,
     report: String,
     labels: String,
 }
@@ -70,7 +76,8 @@ pub struct Owner {
 }
 
 const COLUMNS: &str = "SELECT n.id, n.name, n.public_key, n.status, n.report, n.labels, n.joined_at, n.last_seen_at, \
-     n.last_address, n.person_id, (SELECT p.name FROM people p WHERE p.id = n.person_id) AS person_name, COALESCE((SELECT string_agg(r.role, ',') FROM node_roles r WHERE r.node_id = n.id), '') AS roles \
+     n.last_address, n.person_id, (SELECT p.name FROM people p WHERE p.id = n.person_id) AS person_name, \
+     (SELECT min(k.address) FROM access_key_names k WHERE k.node_id = n.id) AS bound_to, COALESCE((SELECT string_agg(r.role, ',') FROM node_roles r WHERE r.node_id = n.id), '') AS roles \
      FROM nodes n";
 
 async fn fetch(reader: &mut AnyConnection, tail: &'static str, value: &str) -> Result<Vec<NodeRow>> {
@@ -151,6 +158,7 @@ fn read(row: &AnyRow) -> Result<NodeRow> {
         last_seen_at: time("last_seen_at")?,
         last_address: row.try_get("last_address")?,
         owner: owner(row)?,
+        bound_to: row.try_get("bound_to")?,
     })
 }
 
@@ -213,6 +221,16 @@ pub async fn activate(act: &mut Act, id: NodeId, key: &PublicKey, now: OffsetDat
     Ok(())
 }
 
+/// Makes a node a member that has no key of its own: its access key is all that it is known by.
+pub async fn activate_keyed(act: &mut Act, id: NodeId, now: OffsetDateTime) -> Result<()> {
+    sqlx::query("UPDATE nodes SET status = 'active', joined_at = COALESCE(joined_at, $2) WHERE id = $1")
+        .bind(id.to_string())
+        .bind(to_millis(now))
+        .execute(act.connection())
+        .await?;
+    Ok(())
+}
+
 pub async fn rename(act: &mut Act, id: NodeId, name: &str) -> Result<()> {
     let renamed = sqlx::query("UPDATE nodes SET name = $2 WHERE id = $1")
         .bind(id.to_string())
@@ -259,15 +277,12 @@ pub async fn clear_roles(act: &mut Act, id: NodeId) -> Result<()> {
     Ok(())
 }
 
-/// Ends a membership. The row stays, so that its key stays refused; its rights and keys go.
+/// Ends a membership. The row stays, and with it its keys, and the name that it had under the shared one: whoever shows
+/// them is refused. Its rights go.
 pub async fn revoke(act: &mut Act, id: NodeId) -> Result<()> {
     let id = id.to_string();
-    for sql in [
-        "UPDATE nodes SET status = 'revoked' WHERE id = $1",
-        "DELETE FROM node_keys WHERE node_id = $1",
-        "DELETE FROM access_key_names WHERE node_id = $1",
-        "DELETE FROM invites WHERE node_id = $1",
-    ] {
+    for sql in ["UPDATE nodes SET status = 'revoked' WHERE id = $1", "DELETE FROM invites WHERE node_id = $1"]
+    {
         sqlx::query(sql).bind(&id).execute(act.connection()).await?;
     }
     Ok(())
@@ -399,48 +414,4 @@ pub async fn forget_invites(act: &mut Act, before: OffsetDateTime) -> Result<u64
         .execute(act.connection())
         .await?;
     Ok(done.rows_affected())
-}
-
-/// One node's own access key: (node, hash of the secret, end).
-pub async fn node_key(
-    reader: &mut AnyConnection,
-    id: &str,
-) -> Result<Option<(NodeId, String, Option<OffsetDateTime>)>> {
-    let row = sqlx::query("SELECT node_id, secret_hash, expires_at FROM node_keys WHERE id = $1")
-        .bind(id)
-        .fetch_optional(reader)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    let node: String = row.try_get(0)?;
-    let expires: Option<i64> = row.try_get(2)?;
-    Ok(Some((node.parse().map_err(Error::internal)?, row.try_get(1)?, expires.map(from_millis))))
-}
-
-pub async fn insert_node_key(
-    act: &mut Act,
-    id: &str,
-    node: NodeId,
-    secret_hash: &str,
-    now: OffsetDateTime,
-) -> Result<()> {
-    sqlx::query("INSERT INTO node_keys (id, node_id, secret_hash, created_at) VALUES ($1, $2, $3, $4)")
-        .bind(id)
-        .bind(node.to_string())
-        .bind(secret_hash)
-        .bind(to_millis(now))
-        .execute(act.connection())
-        .await?;
-    Ok(())
-}
-
-/// Lets a node's present access keys end at a time, unless they end earlier.
-pub async fn end_node_keys(act: &mut Act, node: NodeId, at: OffsetDateTime) -> Result<()> {
-    sqlx::query(
-        "UPDATE node_keys SET expires_at = $2 WHERE node_id = $1 AND (expires_at IS NULL OR expires_at > $2)",
-    )
-    .bind(node.to_string())
-    .bind(to_millis(at))
-    .execute(act.connection())
-    .await?;
-    Ok(())
 }

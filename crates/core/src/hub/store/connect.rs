@@ -51,6 +51,7 @@ pub(super) async fn writer(url: &DatabaseUrl) -> Result<AnyConnection, StoreErro
     within(STEP, async {
         let mut connection = options(url)?.connect().await?;
         sqlx::raw_sql(setup).execute(&mut connection).await?;
+        in_schema(url, &mut connection).await?;
         Ok(connection)
     })
     .await
@@ -70,12 +71,25 @@ pub(super) fn readers(url: &DatabaseUrl) -> Result<AnyPool, StoreError> {
         Engine::Sqlite => SQLITE_READER,
         Engine::Postgres => POSTGRES_READER,
     };
+    let own = url.clone();
     let pool = AnyPoolOptions::new().max_connections(READERS).acquire_timeout(ACQUIRE).after_connect(
         move |connection, _| {
-            Box::pin(async move { sqlx::raw_sql(setup).execute(connection).await.map(drop) })
+            let own = own.clone();
+            Box::pin(async move {
+                sqlx::raw_sql(setup).execute(&mut *connection).await?;
+                in_schema(&own, connection).await
+            })
         },
     );
     Ok(pool.connect_lazy_with(options(url)?))
+}
+
+/// Names of tables mean those of the schema; it need not be there yet.
+async fn in_schema(url: &DatabaseUrl, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let Some(schema) = url.schema() else { return Ok(()) };
+    // The name is a constant.
+    let sql = sqlx::AssertSqlSafe(format!("SET search_path TO {schema}"));
+    sqlx::raw_sql(sql).execute(connection).await.map(drop)
 }
 
 fn options(url: &DatabaseUrl) -> Result<AnyConnectOptions, sqlx::Error> {

@@ -54,6 +54,13 @@ pub struct MigrationSet {
     pub migrations: &'static [Migration],
 }
 
+impl MigrationSet {
+    /// No tables.
+    pub const fn none(name: &'static str) -> Self {
+        Self { name, tables: &[], migrations: &[] }
+    }
+}
+
 /// A step that a database has gone through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
@@ -102,12 +109,20 @@ pub(in crate::hub) async fn applied_on(
         .collect()
 }
 
-pub(super) async fn run(store: &Store, folder: &Path, sets: &[MigrationSet], clock: &Clock) -> Result<()> {
+/// Takes the steps that are missing. With a data folder, a copy from before goes there first.
+pub(super) async fn run(
+    store: &Store,
+    folder: Option<&Path>,
+    sets: &[MigrationSet],
+    clock: &Clock,
+) -> Result<()> {
     let before = applied(store).await?;
     if missing(&before, sets)?.is_empty() {
         return Ok(());
     }
-    if !before.is_empty() {
+    if let Some(folder) = folder
+        && !before.is_empty()
+    {
         copy_aside(store, folder, sets, clock).await?;
     }
     let mut act = store.begin().await?;

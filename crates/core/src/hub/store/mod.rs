@@ -1,4 +1,4 @@
-//! The hub's memory: one database, SQLite in the data folder or PostgreSQL, behind one set of statements. Reading,
+//! The hub's memory: two of these, of which the second holds bulk data ([`Store::open_bulk`]). Each is one database, SQLite in the data folder or PostgreSQL, behind one set of statements. Reading,
 //! writing in groups, migrating. What the tables mean is not known here: statements stand in the `store` module of
 //! whoever owns the table.
 //!
@@ -7,6 +7,7 @@
 //! what both engines and the driver agree on (PostgreSQL's sum of BIGINTs has to be cast back to BIGINT).
 
 mod act;
+mod bulk;
 mod connect;
 mod error;
 mod migrate;
@@ -17,6 +18,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyPool, Transaction};
@@ -47,6 +49,8 @@ struct Shared {
     url: DatabaseUrl,
     writer: Arc<Writer>,
     readers: AnyPool,
+    /// For bulk data: whether its tables are known to be there.
+    ready: AtomicBool,
 }
 
 /// How much was written since the store was opened.
@@ -63,7 +67,7 @@ impl Store {
     /// in the data folder.
     pub async fn open(url: DatabaseUrl, folder: &Path, sets: &[MigrationSet], clock: &Clock) -> Result<Self> {
         let store = Self::connect(url).await?;
-        migrate::run(&store, folder, sets, clock).await?;
+        migrate::run(&store, Some(folder), sets, clock).await?;
         Ok(store)
     }
 
@@ -72,11 +76,16 @@ impl Store {
         if let DatabaseUrl::Sqlite(path) = &url {
             connect::prepare_file(path).map_err(|source| StoreError::File { path: path.clone(), source })?;
         }
-        let readers = connect::readers(&url)?;
-        let store = Self(Arc::new(Shared { writer: Writer::new(url.clone()), url, readers }));
+        let store = Self::unconnected(url)?;
         // The first connection says at once whether the database can be used at all, and the writer's says why not.
         store.0.writer.connect().await?;
         Ok(store)
+    }
+
+    fn unconnected(url: DatabaseUrl) -> Result<Self> {
+        let readers = connect::readers(&url)?;
+        let (writer, ready) = (Writer::new(url.clone()), AtomicBool::new(false));
+        Ok(Self(Arc::new(Shared { url, writer, readers, ready })))
     }
 
     /// Waits for a turn to write.

@@ -19,18 +19,13 @@ pub fn in_sizes<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-<<<<<<< HEAD
-/// `($1, $2), ($3, $4)`, for so many rows of so many columns.
-pub fn rows_of_placeholders(rows: usize, columns: usize) -> String {
-=======
 /// `($1, $2), ($3, $4)`, for so many rows of so many columns. SQLite gets `(?, ?), (?, ?)`: for each value it is given, it
 /// looks through all placeholders that have a name.
-pub(in crate::hub) fn rows_of_placeholders(engine: Engine, rows: usize, columns: usize) -> String {
+pub fn rows_of_placeholders(engine: Engine, rows: usize, columns: usize) -> String {
     if engine == Engine::Sqlite {
         let row = format!("({})", vec!["?"; columns].join(", "));
         return vec![row.as_str(); rows].join(", ");
     }
->>>>>>> perf
     let row = |row: usize| {
         let row: Vec<String> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
         format!("({})", row.join(", "))

@@ -11,6 +11,10 @@ use crate::hub::error::Error;
 
 /// Name of the SQLite file in the data folder.
 const SQLITE_FILE: &str = "hub.sqlite";
+/// Name of the file beside it that holds bulk data.
+const BULK_FILE: &str = "bulk.db";
+/// The schema that holds bulk data on PostgreSQL.
+const BULK_SCHEMA: &str = "nave_bulk";
 
 /// The engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +37,44 @@ pub enum DatabaseUrl {
 /// `postgres://[user[:password]@][host][:port][/database][?parameters]`, as libpq reads it; a Unix socket is given as
 /// `?host=/run/postgresql` or as a percent-encoded host.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PostgresUrl(Url);
+pub struct PostgresUrl {
+    url: Url,
+    /// Where its tables are, if not where the user's usually are.
+    schema: Option<&'static str>,
+}
 
 impl DatabaseUrl {
     /// The SQLite file of a data folder: what a hub uses unless told otherwise.
     pub fn in_folder(folder: &Path) -> Self {
         Self::Sqlite(folder.join(SQLITE_FILE))
+    }
+
+    /// Where the bulk data of the hub is whose database this is: a file beside it, or a schema of its own.
+    #[must_use]
+    pub fn bulk(&self) -> Self {
+        match self {
+            Self::Sqlite(path) if path.file_name().is_some_and(|name| name == SQLITE_FILE) => {
+                Self::Sqlite(path.with_file_name(BULK_FILE))
+            }
+            // Of another name there may be several in one folder.
+            Self::Sqlite(path) => {
+                let mut name = path.file_name().unwrap_or_default().to_owned();
+                name.push(".");
+                name.push(BULK_FILE);
+                Self::Sqlite(path.with_file_name(name))
+            }
+            Self::Postgres(at) => {
+                Self::Postgres(PostgresUrl { url: at.url.clone(), schema: Some(BULK_SCHEMA) })
+            }
+        }
+    }
+
+    /// The schema of its tables, if that is one of the hub's own.
+    pub(in crate::hub) fn schema(&self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(at) => at.schema,
+        }
     }
 
     /// Which engine it is.
@@ -64,7 +100,7 @@ impl DatabaseUrl {
                 }
                 text
             }
-            Self::Postgres(PostgresUrl(url)) => {
+            Self::Postgres(PostgresUrl { url, .. }) => {
                 let mut url = url.clone();
                 let said = |name: &str| url.query_pairs().any(|(key, _)| key == name);
                 if is_remote(&url) && !said("sslmode") && !said("ssl-mode") {
@@ -105,7 +141,7 @@ impl FromStr for DatabaseUrl {
             invalid(&format!("it is no URL ({error}); it looks like postgres://USER@HOST/NAME"))
         })?;
         match url.scheme() {
-            "postgres" | "postgresql" => Ok(Self::Postgres(PostgresUrl(url))),
+            "postgres" | "postgresql" => Ok(Self::Postgres(PostgresUrl { url, schema: None })),
             _ => Err(invalid("it must begin with postgres:// (or sqlite:///PATH)")),
         }
     }
@@ -115,7 +151,7 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
-            Self::Postgres(PostgresUrl(url)) => {
+            Self::Postgres(PostgresUrl { url, schema }) => {
                 // Put together from the harmless parts: a password can also hide among the parameters.
                 f.write_str("postgres://")?;
                 if !url.username().is_empty() {
@@ -126,10 +162,10 @@ impl fmt::Display for DatabaseUrl {
                     write!(f, ":{port}")?;
                 }
                 f.write_str(url.path())?;
-                match url.query_pairs().find(|(key, _)| key == "host") {
-                    Some((_, host)) => write!(f, "?host={host}"),
-                    None => Ok(()),
+                if let Some((_, host)) = url.query_pairs().find(|(key, _)| key == "host") {
+                    write!(f, "?host={host}")?;
                 }
+                schema.map_or(Ok(()), |schema| write!(f, " (schema {schema})"))
             }
         }
     }
@@ -185,6 +221,15 @@ mod tests {
             let error = text.parse::<DatabaseUrl>().unwrap_err().to_string();
             assert!(!error.contains("hunter2") && error.starts_with("database: "), "{error}");
         }
+    }
+
+    #[test]
+    fn bulk_data_has_a_place_of_its_own() {
+        assert_eq!(parse("sqlite:///data/hub.sqlite").bulk().to_string(), "sqlite:///data/bulk.db");
+        assert_eq!(parse("sqlite:///data/a.db").bulk().to_string(), "sqlite:///data/a.db.bulk.db");
+        let bulk = parse("postgres://a:b@h:1/d").bulk();
+        assert_eq!(bulk.to_string(), "postgres://a@h:1/d (schema nave_bulk)");
+        assert_eq!(bulk.to_driver_url(), parse("postgres://a:b@h:1/d").to_driver_url());
     }
 
     #[test]

@@ -127,6 +127,9 @@ impl Writer {
         let begin = match self.url.engine() {
             Engine::Sqlite => "BEGIN IMMEDIATE",
             // The lock makes the groups of several hubs follow each other, so that event ids are in commit order.
+            Engine::Postgres if self.url.schema().is_some() => {
+                "BEGIN; SELECT pg_advisory_xact_lock(6796203427384517222)"
+            }
             Engine::Postgres => "BEGIN; SELECT pg_advisory_xact_lock(6796203427384517221)",
         };
         let reused = slot.connection.is_some();

@@ -158,7 +158,7 @@ impl Tiny {
         self.0.path()
     }
 
-    fn remount(&self, option: &str) {
+    pub(crate) fn remount(&self, option: &str) {
         let options = format!("remount,{option}");
         assert!(mounted(Command::new("mount").args(["-o", &options]).arg(self.path())));
     }

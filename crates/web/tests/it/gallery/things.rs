@@ -22,6 +22,7 @@ pub fn node(name: &str, online: bool) -> Node {
         online,
         status: NodeStatus::Active,
         public_key: Some("nk1q7w2e9r4t6y8u1i3o5p7a9s2d4f6g8h1j3k5l7z9x".to_owned()),
+        shared_key_from: None,
         version: "nave 0.1.0".to_owned(),
         address: Some("192.0.2.17:51432".to_owned()),
         addresses: vec!["10.0.0.5".to_owned(), "fd00::5".to_owned()],

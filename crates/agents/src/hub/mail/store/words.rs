@@ -40,7 +40,7 @@ async fn write(act: &mut Act, documents: &[Document<'_>]) -> Result<()> {
         let sql = match act.engine() {
             Engine::Sqlite => format!(
                 "INSERT INTO agents_mail_words (rowid, who, subject, body) VALUES {}",
-                rows_of_placeholders(rows.len(), 4)
+                rows_of_placeholders(act.engine(), rows.len(), 4)
             ),
             Engine::Postgres => {
                 let row = |row: usize| {

@@ -9,6 +9,7 @@ use crate::hub::backup::manifest::{FORMAT, Table};
 
 fn manifest() -> Manifest {
     Manifest {
+        bulk: None,
         format: FORMAT,
         created_at: OffsetDateTime::UNIX_EPOCH,
         hub_version: "0".to_owned(),

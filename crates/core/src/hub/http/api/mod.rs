@@ -14,6 +14,7 @@ mod nodes;
 mod people;
 mod sessions;
 mod streams;
+mod tasks;
 mod tokens;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .noun("invites", "How nodes come in.", invites::routes)
         .noun("grants", "Who may open what, where.", grants::routes)
         .noun("streams", "Byte pipes between two nodes.", streams::routes)
+        .noun("tasks", "Durable pieces of work for nodes.", tasks::routes)
         .noun("events", "The audit log: who did what, to what, from where, when.", events::routes)
         .noun("keys", "Access keys, for clients that know no other way; and the master key.", keys::routes)
         .noun("mails", "What the hub mailed, and what became of it.", mails::routes)

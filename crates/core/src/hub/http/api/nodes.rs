@@ -21,6 +21,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .operation(action(nodes::CHANGE), operation!(change))
         .operation(action(nodes::APPROVE), operation!(approve))
         .operation(action(nodes::REVOKE), operation!(revoke))
+        .operation(action(nodes::keyed::RELEASE), operation!(release))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -109,4 +110,21 @@ async fn approve(op: Op, State(hub): Shared, Path(node): Path<String>) -> Done {
 )]
 async fn revoke(op: Op, State(hub): Shared, Path(node): Path<String>) -> Done {
     nodes::revoke(&op, &hub, &node).await.map(|()| NOTHING_MORE)
+}
+
+/// Releases a node's name.
+///
+/// Under the shared access key a name belongs to the address that used it first. From now on the next that comes with it
+/// has it, from wherever.
+#[utoipa::path(
+    post,
+    path = "/nave/v1/nodes/{node}/release",
+    params(("node" = String, Path, description = "Its name or its id, or what its program calls it.", example = "lab")),
+    responses(
+        (status = 204, description = "The name is free"),
+        (status = 409, description = "It is not bound to an address")
+    )
+)]
+async fn release(op: Op, State(hub): Shared, Path(node): Path<String>) -> Done {
+    nodes::keyed::release(&op, &hub, &node).await.map(|()| NOTHING_MORE)
 }

@@ -1,0 +1,206 @@
+//! Who is let in. A refusal that is told (`CONNECT_ERROR`) is final for a runner, which never tries again: so only what
+//! nothing but a person can change is told, and everything else closes the connection, after which it comes back by itself.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use nave_core::hub::error::Error;
+use nave_core::hub::nodes;
+use nave_core::hub::nodes::keyed::{self, Admitted, Refusal};
+use nave_core::hub::op::{Actor, Client, Op};
+use nave_core::id::RequestId;
+use nave_link::access_key::AccessKey;
+use serde_json::json;
+
+use super::super::socket_io::{Asking, Verdict};
+use super::session::{Allowance, Session, link};
+use super::wire::Shown;
+use super::{Naisys, SUPERVISOR, There};
+use crate::api::HostKind;
+use crate::hub::hosts::{self, Arrival};
+
+/// How long a connection may take to show that it lives, when its host comes a second time.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
+
+/// Why somebody is not let in.
+enum Turned {
+    /// For good, in the words that its program knows.
+    Away(&'static str, &'static str),
+    /// For now.
+    Back(String),
+}
+
+impl From<Error> for Turned {
+    fn from(error: Error) -> Self {
+        Self::Back(error.message())
+    }
+}
+
+impl From<Refusal> for Turned {
+    fn from(refusal: Refusal) -> Self {
+        if refusal.is_final() {
+            // A program of NAISYS looks for these words, says them, and ends.
+            Self::Away("Invalid access key", "invalid_access_key")
+        } else {
+            Self::Back(refusal.to_string())
+        }
+    }
+}
+
+impl Naisys {
+    pub(super) async fn decide(&self, asking: Asking) -> Verdict<Session> {
+        let shown = Shown::read(&asking.auth);
+        let (source, name) = (asking.source, shown.host_name.clone());
+        match self.let_in(asking, shown).await {
+            Ok(session) => Verdict::Accept(session),
+            Err(Turned::Away(message, code)) => {
+                tracing::warn!(%source, host = name, message, "a runner was refused");
+                let data = json!({ "code": code, "fatal": true });
+                Verdict::Refuse { message: message.to_owned(), data: Some(data) }
+            }
+            Err(Turned::Back(why)) => {
+                tracing::info!(%source, host = name, why, "a runner was sent away for now");
+                Verdict::Close
+            }
+        }
+    }
+
+    async fn let_in(&self, asking: Asking, shown: Shown) -> Result<Session, Turned> {
+        let hub = self.hub()?;
+        let Ok(key) = shown.key.parse::<AccessKey>() else {
+            // What is no key at all is counted as a wrong one.
+            hub.wrong_keys.check(Some(asking.source)).map_err(|error| Turned::Back(error.message()))?;
+            hub.wrong_keys.wrong(Some(asking.source));
+            return Err(Turned::Away("Invalid access key", "invalid_access_key"));
+        };
+        if shown.host_name.is_empty() {
+            return Err(Turned::Away("Missing hostName", "missing_host_name"));
+        }
+        let op = Op {
+            actor: Actor::Anonymous,
+            source: Some(asking.source),
+            request: RequestId::new(),
+            clock: hub.clock.clone(),
+        };
+        let config = &self.0.agents.config().naisys;
+        let admitted = keyed::admit(&op, &hub, &key, &shown.host_name, config.shared_key).await?;
+        let is_supervisor =
+            !admitted.shared() && config.supervisors.iter().any(|name| name == admitted.name());
+        if shown.is_supervisor && !is_supervisor {
+            // Its key is right, and it would be wrong about what it sees.
+            return Err(Turned::Away("Invalid access key", "invalid_access_key"));
+        }
+        if is_supervisor {
+            self.supervisor(asking, admitted).await
+        } else {
+            self.runner(op, asking, shown, admitted).await
+        }
+    }
+
+    async fn supervisor(&self, asking: Asking, admitted: Admitted) -> Result<Session, Turned> {
+        let hub = self.hub()?;
+        let client = Client {
+            dialect: "naisys",
+            id: admitted.node().to_string(),
+            name: admitted.name().to_owned(),
+            may: SUPERVISOR.to_vec(),
+        };
+        let session = |connection| Session {
+            name: admitted.name().to_owned(),
+            socket: asking.socket.clone(),
+            connection,
+            host: None,
+            actor: Actor::Client(client),
+            source: asking.source,
+            may_be_again: AtomicBool::new(false),
+            allowance: Allowance::new(hub.clock.now()).into(),
+            stay: None,
+        };
+        let connection = self.connected().enter(None, &asking.socket, admitted.node());
+        self.greet(&asking.socket, None).await?;
+        Ok(session(connection))
+    }
+
+    async fn runner(
+        &self,
+        op: Op,
+        asking: Asking,
+        shown: Shown,
+        admitted: Admitted,
+    ) -> Result<Session, Turned> {
+        let (hub, agents) = (self.hub()?, &self.0.agents);
+        // A key of one machine is worth one host, whatever that calls itself.
+        let name = if admitted.shared() { admitted.said() } else { admitted.name() };
+        let op = Op { actor: admitted.actor().clone(), ..op };
+        let version = shown.version.map(|version| format!("naisys {version}"));
+        let arrival = Arrival {
+            name: name.to_owned(),
+            kind: HostKind::Naisys,
+            node: admitted.node(),
+            shared_key: admitted.shared(),
+            version: version.clone(),
+            address: Some(asking.source),
+        };
+        let host = hosts::arrive(&op, &hub, agents, arrival).await?;
+        self.make_room(&op, host, &admitted).await?;
+        let stay = nodes::enter(&op, &hub, &admitted, version.as_deref().unwrap_or("naisys")).await?;
+        let connection = self.connected().enter(Some(host), &asking.socket, admitted.node());
+        if let Some(before) = agents.live().enter(host, connection, link(&asking.socket)) {
+            before.close("a newer connection took its place");
+        }
+        self.greet(&asking.socket, Some(host)).await?;
+        crate::hub::dispatch::wake_soon(&hub);
+        Ok(Session {
+            name: name.to_owned(),
+            socket: asking.socket,
+            connection,
+            host: Some(host),
+            actor: op.actor,
+            source: asking.source,
+            may_be_again: AtomicBool::new(true),
+            allowance: Allowance::new(hub.clock.now()).into(),
+            stay: Some(stay),
+        })
+    }
+
+    /// A host that is connected already is asked whether it lives: if so, the newcomer waits outside, and takes over by
+    /// itself when the other ends; if not, it is the newcomer's.
+    async fn make_room(&self, op: &Op, host: i64, admitted: &Admitted) -> Result<(), Turned> {
+        let before = self.connected().hosts.get(&host).cloned();
+        let Some(There { socket, .. }) = before else {
+            if self.0.agents.live().is_online(host) {
+                return Err(Turned::Back("this host is connected by another program already".to_owned()));
+            }
+            return Ok(());
+        };
+        if socket.alive(SIGN_OF_LIFE).await {
+            let hub = self.hub()?;
+            let address =
+                self.0.agents.directory().read().host(host).and_then(|row| row.last_address.clone());
+            keyed::note_used_twice(op, &hub, admitted, &address.unwrap_or_default()).await?;
+            return Err(Turned::Back("this host is connected already, and lives".to_owned()));
+        }
+        socket.close();
+        Ok(())
+    }
+
+    /// A connection has ended.
+    pub(super) async fn leave(&self, session: Session) {
+        let Some(host) = session.host else {
+            self.connected().supervisors.remove(&session.connection);
+            return;
+        };
+        {
+            let mut connected = self.connected();
+            let is_it =
+                connected.hosts.get(&host).is_some_and(|there| there.connection == session.connection);
+            if is_it {
+                connected.hosts.remove(&host);
+            }
+        }
+        self.0.agents.live().leave(host, session.connection);
+        if let Some(stay) = session.stay {
+            stay.leave().await;
+        }
+    }
+}
