@@ -3,6 +3,7 @@
 
 #![expect(clippy::cast_precision_loss, reason = "figures are shown with one digit after the point")]
 
+mod agents;
 mod api;
 mod boards;
 mod browser;
@@ -26,8 +27,10 @@ use clap::builder::PossibleValuesParser;
 use crate::stats::Table;
 
 /// What there is to measure, in the order of the page.
-const THEMES: [&str; 11] =
-    ["start", "nodes", "storm", "forward", "api", "console", "visit", "browser", "live", "sign-in", "boards"];
+const THEMES: [&str; 12] = [
+    "start", "nodes", "storm", "forward", "api", "console", "visit", "browser", "live", "sign-in", "boards",
+    "agents",
+];
 
 #[derive(Parser)]
 struct Cli {
@@ -70,6 +73,7 @@ async fn measure(theme: &str) -> anyhow::Result<Vec<Table>> {
         "browser" => browser::run().await,
         "live" => live::run().await,
         "boards" => return boards::run().await,
+        "agents" => return agents::run().await,
         _ => sign_in::run().await,
     };
     Ok(vec![table?])

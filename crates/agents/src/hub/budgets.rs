@@ -50,11 +50,20 @@ struct State {
 
 /// What is known of all budgets.
 #[derive(Default)]
-pub(super) struct Budgets(Mutex<State>);
+pub(super) struct Budgets {
+    state: Mutex<State>,
+    /// Costs are counted while they are written; adding up waits for those, so that nothing is counted twice.
+    counting: tokio::sync::RwLock<()>,
+}
 
 impl Budgets {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held from before costs are durable until they are counted.
+    pub(super) async fn counting(&self) -> tokio::sync::RwLockReadGuard<'_, ()> {
+        self.counting.read().await
     }
 
     /// What an agent may still spend; none where nothing limits it.
@@ -87,6 +96,7 @@ pub(super) async fn review(op: &Op, hub: &Arc<Hub>, agents: &Agents) -> Result<u
     });
     let rows: Vec<AgentRow> =
         agents.directory().read().agents().filter(|row| !row.archived).cloned().collect();
+    let alone = agents.budgets().counting.write().await;
     let known = agents.budgets().state().global;
     let global = added_up(op, hub, None, global, known).await?;
     let mut own = BTreeMap::new();
@@ -110,6 +120,7 @@ pub(super) async fn review(op: &Op, hub: &Arc<Hub>, agents: &Agents) -> Result<u
         }
     }
     *agents.budgets().state() = State { own, global };
+    drop(alone);
     for (agent, reason, told) in &changes {
         suspend(op, hub, agents, *agent, reason.clone(), told).await?;
     }
@@ -174,6 +185,7 @@ async fn suspend(
     reason: Option<String>,
     told: &str,
 ) -> Result<()> {
+    let turn = agents.turn().await;
     let mut act = hub.store.begin().await?;
     let Some(mut row) = agents.directory().read().agent(agent).cloned() else { return Ok(()) };
     row.suspended.clone_from(&reason);
@@ -184,6 +196,7 @@ async fn suspend(
     if let Some(row) = agents.directory().write().agent_mut(agent) {
         row.suspended.clone_from(&reason);
     }
+    drop(turn);
     agents.live().tell(&Happening::Budget { agent, enabled: reason.is_none(), reason: told.into() });
     agents.live().tell(&Happening::Status);
     Ok(())
@@ -251,6 +264,7 @@ async fn change_own(
     let changed = AgentChange { config: Some(config), ..AgentChange::default() };
     roster::change(op, hub, agents, agent, changed).await?;
     if change.reset {
+        let _turn = agents.turn().await;
         let mut act = hub.store.begin().await?;
         let mut row = agents.directory().read().agent_named(agent)?.clone();
         row.spend_reset_at = Some(op.clock.now());

@@ -1,29 +1,20 @@
-//! Starting, stopping and peeking at agents, wherever they run or may run; and waking those who have something to read.
+//! Starting, stopping and peeking at agents, wherever they run or may run. Who is woken by mail is `wake`'s affair.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use nave_core::hub::access;
-use nave_core::hub::bus::Notice;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
 use nave_core::hub::op::{Actor, Op};
 use serde_json::{Value, json};
-use time::{Duration, OffsetDateTime};
 
 use super::directory::Rows;
 use super::live::{Answer, Order};
 use super::mail::{self, Post};
 use super::{Agents, MANAGE, RUN, hosts, roster};
 use crate::api::MailKind;
-
-/// Notices on this topic have agents woken that have something to read.
-pub(super) const WAKE: &str = "agents.wake";
-/// How long nothing is tried after an agent did not start; doubled each time.
-const FIRST_PAUSE: Duration = Duration::seconds(10);
-const LONGEST_PAUSE: Duration = Duration::minutes(15);
 
 /// Asks for an agent to be started.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +25,8 @@ pub(super) struct Start {
     pub(super) task: Option<String>,
     /// The host that asks.
     pub(super) from_host: Option<i64>,
+    /// Where, if that is decided.
+    pub(super) host: Option<i64>,
 }
 
 /// Starts an agent on the host that has the least to do.
@@ -54,7 +47,11 @@ pub(super) async fn start(op: &Op, hub: &Arc<Hub>, agents: &Agents, start: Start
         if agents.live().is_active(start.agent) {
             return Err(Error::Conflict(format!("Agent '{}' is already running", row.name())));
         }
-        (row.name().to_owned(), choose(agents, &rows, start.agent)?)
+        let host = match start.host {
+            Some(host) => host,
+            None => choose(agents, &rows, start.agent)?,
+        };
+        (row.name().to_owned(), host)
     };
     let link = agents.live().link(host).filter(|_| agents.live().begin_start(start.agent, host));
     let link = link.ok_or_else(|| Error::Conflict(format!("Agent '{name}' is about to run already")))?;
@@ -124,7 +121,7 @@ async fn record(
 }
 
 /// The host with the least to do among those that are there and may run the agent.
-fn choose(agents: &Agents, rows: &Rows, agent: i64) -> Result<i64> {
+pub(super) fn choose(agents: &Agents, rows: &Rows, agent: i64) -> Result<i64> {
     let loads = agents.live().loads();
     let assigned: Vec<i64> = rows.hosts_of(agent).collect();
     let may = |(host, _): &(&i64, &usize)| {
@@ -222,93 +219,4 @@ pub(super) async fn peek(
     let gone = || Error::Conflict("No target hosts are connected".to_owned());
     let link = agents.live().link(*host).ok_or_else(gone)?;
     link.order(Order::Peek { agent, skip, take }, from_host).await.map_err(|_| gone())
-}
-
-/// Agents that did not start when they were woken.
-#[derive(Default)]
-pub(super) struct Wakes(Mutex<BTreeMap<i64, Wake>>);
-
-#[derive(Clone)]
-struct Wake {
-    failures: u32,
-    again_at: OffsetDateTime,
-    problem: String,
-}
-
-impl Wakes {
-    fn state(&self) -> MutexGuard<'_, BTreeMap<i64, Wake>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Why agents did not start the last time, and when that is tried again.
-    pub(super) fn problems(&self) -> BTreeMap<i64, String> {
-        let told = |(agent, wake): (&i64, &Wake)| {
-            let at = wake.again_at.time();
-            (
-                *agent,
-                format!(
-                    "{} (tried {} times; again at {:02}:{:02} UTC)",
-                    wake.problem,
-                    wake.failures,
-                    at.hour(),
-                    at.minute()
-                ),
-            )
-        };
-        self.state().iter().map(told).collect()
-    }
-
-    fn is_due(&self, agent: i64, now: OffsetDateTime) -> bool {
-        self.state().get(&agent).is_none_or(|wake| wake.again_at <= now)
-    }
-
-    fn failed(&self, agent: i64, now: OffsetDateTime, problem: String) {
-        let mut state = self.state();
-        let failures = state.get(&agent).map_or(0, |wake| wake.failures) + 1;
-        let pause = FIRST_PAUSE * 2_i32.saturating_pow((failures - 1).min(10));
-        state.insert(agent, Wake { failures, again_at: now + pause.min(LONGEST_PAUSE), problem });
-    }
-
-    fn started(&self, agent: i64) {
-        self.state().remove(&agent);
-    }
-}
-
-/// Has those woken soon that have something to read.
-pub(super) fn wake_soon(hub: &Hub) {
-    hub.bus.publish(Notice { topic: WAKE, key: String::new() });
-}
-
-/// Starts agents that have something to read; how many were asked.
-pub(super) async fn wake(op: &Op, hub: &Arc<Hub>, agents: &Agents) -> Result<usize> {
-    access::require(op, MANAGE)?;
-    let now = op.clock.now();
-    let mut asked = 0;
-    for (agent, _) in mail::unread(op, hub).await? {
-        let wakes = {
-            let rows = agents.directory().read();
-            rows.agent(agent).is_some_and(|row| row.may_run() && !row.is_human() && row.suspended.is_none())
-        };
-        if !wakes || agents.live().is_active(agent) || !agents.wakes().is_due(agent, now) {
-            continue;
-        }
-        if choose(agents, &agents.directory().read(), agent).is_err() {
-            // No host is there, or none has room: nothing has failed.
-            continue;
-        }
-        asked += 1;
-        let (op, held, agents) = (op.clone(), Arc::clone(hub), agents.clone());
-        hub.tasks.spawn(async move {
-            let wanted = Start { agent, ..Start::default() };
-            match start(&op, &held, &agents, wanted).await {
-                Ok(answer) if answer.success => agents.wakes().started(agent),
-                Ok(answer) => {
-                    let problem = answer.error.unwrap_or_else(|| "its host did not say why".to_owned());
-                    agents.wakes().failed(agent, op.clock.now(), problem);
-                }
-                Err(error) => agents.wakes().failed(agent, op.clock.now(), error.message()),
-            }
-        });
-    }
-    Ok(asked)
 }

@@ -22,7 +22,7 @@ use nave_core::id::NodeId;
 use nave_link::address::Target;
 
 use super::{
-    Agents, MANAGE, NAME, READ, RUN, budgets, directory, dispatch, files, hosts, mail, native, runs, settings,
+    Agents, MANAGE, NAME, READ, RUN, budgets, directory, files, hosts, mail, native, runs, settings, wake,
 };
 
 impl Fleet for Agents {
@@ -60,7 +60,7 @@ impl Fleet for Agents {
     }
 
     fn tasks(&self) -> Vec<TaskKind> {
-        Vec::new()
+        vec![wake::KIND]
     }
 
     fn routes(&self, routes: Routes) -> Routes {
@@ -71,10 +71,10 @@ impl Fleet for Agents {
     fn jobs(&self) -> Vec<Job> {
         let (wakes, reviews, heard) = (self.clone(), self.clone(), self.clone());
         vec![
-            Job::new("agents.wake", Duration::from_secs(10), Some(dispatch::WAKE), move |hub| {
+            Job::new("agents.wake", Duration::from_secs(10), Some(wake::TOPIC), move |hub| {
                 let agents = wakes.clone();
                 async move {
-                    let count = dispatch::wake(&hub.op("agents.wake"), &hub, &agents).await?;
+                    let count = wake::wake(&hub.op("agents.wake"), &hub, &agents).await?;
                     Ok(format!("{count} agents were woken"))
                 }
             }),

@@ -53,6 +53,7 @@ pub(super) async fn arrive(op: &Op, hub: &Hub, agents: &Agents, arrival: Arrival
         last_active_at: Some(now),
         ..row
     };
+    let _turn = agents.turn().await;
     let mut act = hub.store.begin().await?;
     let known = agents.directory().read().host_named(&name).cloned();
     let row = match known {
@@ -60,9 +61,12 @@ pub(super) async fn arrive(op: &Op, hub: &Hub, agents: &Agents, arrival: Arrival
         Ok(row) if (row.kind == HostKind::Supervisor) != (arrival.kind == HostKind::Supervisor) => {
             return Err(Error::Conflict(format!("{name} is the name of a {}", row.kind.word())));
         }
-        Ok(row) => {
-            let row = put(row);
-            directory::store::update_host(&mut act, &row).await?;
+        Ok(before) => {
+            let row = put(before.clone());
+            // After a restart all come at once, and nearly all as they were: that they were heard of is noted later.
+            if !is_same(&before, &row) {
+                directory::store::update_host(&mut act, &row).await?;
+            }
             row
         }
         Err(_) => {
@@ -90,6 +94,14 @@ pub(super) async fn arrive(op: &Op, hub: &Hub, agents: &Agents, arrival: Arrival
     let id = row.id;
     agents.directory().write().put_host(row);
     Ok(id)
+}
+
+/// Whether nothing but the time is another.
+fn is_same(before: &HostRow, row: &HostRow) -> bool {
+    let told = |row: &HostRow| {
+        (row.kind, row.node, row.shared_key, row.version.clone(), row.last_address.clone())
+    };
+    told(before) == told(row)
 }
 
 /// Lists the hosts.
@@ -140,6 +152,7 @@ pub async fn change(
     if change.capacity.is_some_and(|capacity| !(0..=10_000).contains(&capacity)) {
         return Err(Error::invalid("capacity", "must be from 0 (as many as come) to 10000"));
     }
+    let turn = agents.turn().await;
     let mut act = hub.store.begin().await?;
     let mut row = agents.directory().read().host_named(name)?.clone();
     row.restricted = change.restricted.unwrap_or(row.restricted);
@@ -154,6 +167,7 @@ pub async fn change(
     act.commit().await?;
     let name = row.name.clone();
     agents.directory().write().put_host(row);
+    drop(turn);
     agents.live().tell(&Happening::Hosts);
     show(op, agents, &name)
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::dispatch::Start;
 use super::live::Answer;
 use super::mail::{self, Direction, Post, Wanted};
-use super::{Agents, MANAGE, dispatch, files, hosts, roster};
+use super::{Agents, MANAGE, dispatch, files, hosts, roster, wake};
 use crate::api::{Mail, MailFilter, NewMail, Started};
 use crate::api::{Peek, StartRequest, StopRequest};
 
@@ -102,7 +102,7 @@ pub async fn send(op: &Op, hub: &Arc<Hub>, agents: &Agents, new: NewMail) -> Res
         hub.record(&mut act, op, event).await?;
         act.commit().await?;
     }
-    dispatch::wake_soon(hub);
+    wake::soon(hub);
     mail::peek(op, hub, agents, from, posted.id).await
 }
 
@@ -124,7 +124,7 @@ pub async fn start(
             "a task is a mail from the agent admin, and there is none: make one".to_owned(),
         ));
     }
-    let wanted = Start { agent: id, requester: admin, task: request.task, from_host: None };
+    let wanted = Start { agent: id, requester: admin, task: request.task, ..Start::default() };
     let answer = done(dispatch::start(op, hub, agents, wanted).await?)?;
     Ok(Started { host: answer.host.unwrap_or_default() })
 }

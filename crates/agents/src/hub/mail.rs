@@ -284,8 +284,8 @@ pub(super) async fn archive(
     Ok((done, problem))
 }
 
-/// The agents that have something to read, each with how much.
-pub(super) async fn unread(op: &Op, hub: &Hub) -> Result<Vec<(i64, i64)>> {
+/// The agents that may run and have something to read.
+pub(super) async fn unread(op: &Op, hub: &Hub) -> Result<Vec<i64>> {
     access::require(op, MANAGE)?;
     store::unread(&mut hub.store.read().await?).await
 }

@@ -19,6 +19,7 @@ pub mod runs;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+mod wake;
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -33,10 +34,10 @@ use self::config::AgentsConfig;
 use self::counters::Counters;
 use self::dialect::naisys::Naisys;
 use self::directory::Directory;
-use self::dispatch::Wakes;
 use self::live::Live;
 use self::mail::Posted;
 use self::runs::LogBatch;
+use self::wake::Wakes;
 
 /// Seeing the agents, their hosts, and how both are.
 pub const READ: Action = Action::new("agent.read", Roles::ANY).and_nodes(NodeRoles::of(&[NodeRole::Host]));
@@ -65,6 +66,7 @@ struct Shared {
     posts: Together<Arc<Posted>>,
     logs: Together<Arc<LogBatch>>,
     naisys: OnceLock<Naisys>,
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Agents {
@@ -80,7 +82,14 @@ impl Agents {
             posts: Together::default(),
             logs: Together::default(),
             naisys: OnceLock::new(),
+            turn: tokio::sync::Mutex::default(),
         }))
+    }
+
+    /// A turn to change agents or hosts: from looking at them to putting them back, so that two changes at once do not undo
+    /// each other.
+    async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.turn.lock().await
     }
 
     fn naisys(&self) -> &Naisys {

@@ -102,6 +102,7 @@ pub async fn create(op: &Op, hub: &Arc<Hub>, agents: &Agents, new: NewAgent) -> 
         return Err(Error::Conflict(format!("there are {MOST} agents already: archive some")));
     }
     let name = new.config.username.clone();
+    let turn = agents.turn().await;
     let mut act = hub.store.begin().await?;
     let id = directory::store::next_agent(&mut act).await?;
     let row = make(op, hub, id, new.config, lead);
@@ -110,6 +111,7 @@ pub async fn create(op: &Op, hub: &Arc<Hub>, agents: &Agents, new: NewAgent) -> 
     hub.record(&mut act, op, event("agent.created", &row, json!({ "lead": new.lead }))).await?;
     act.commit().await?;
     agents.directory().write().put_agent(row);
+    drop(turn);
     agents.live().tell(&Happening::Agents);
     show(op, agents, &name)
 }
@@ -167,8 +169,8 @@ pub async fn change(
 ) -> Result<AgentDetail> {
     access::require(op, MANAGE)?;
     let now = op.clock.now();
+    let turn = agents.turn().await;
     let mut act = hub.store.begin().await?;
-    // Looked at while nobody else writes: two changes at once do not undo each other.
     let mut row = agents.directory().read().agent_named(name)?.clone();
     let mut detail = serde_json::Map::new();
     if let Some(config) = change.config.filter(|config| *config != row.config) {
@@ -214,6 +216,7 @@ pub async fn change(
     let (id, name) = (row.id, row.name().to_owned());
     let stops = !row.may_run();
     agents.directory().write().put_agent(row);
+    drop(turn);
     agents.live().tell(&Happening::Agents);
     if stops {
         super::dispatch::stop_in_background(op, hub, agents, id, "It was disabled");
@@ -260,6 +263,7 @@ pub async fn assign(
     assignment: Assignment,
 ) -> Result<AgentDetail> {
     access::require(op, MANAGE)?;
+    let turn = agents.turn().await;
     let mut act = hub.store.begin().await?;
     let (row, hosts) = {
         let rows = agents.directory().read();
@@ -273,6 +277,7 @@ pub async fn assign(
     hub.record(&mut act, op, event("agent.assigned", &row, detail)).await?;
     act.commit().await?;
     agents.directory().write().assign(row.id, &hosts);
+    drop(turn);
     agents.live().tell(&Happening::Agents);
     show(op, agents, name)
 }

@@ -9,8 +9,9 @@ use nave_core::hub::access::NodeRoles;
 use nave_core::hub::config::HubConfig;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::Error;
+use nave_core::hub::nodes;
 use nave_core::hub::op::{Actor, Op};
-use nave_core::id::{NodeId, RequestId};
+use nave_core::id::RequestId;
 use nave_testkit::hub::{TestHub, TestHubSetup};
 use nave_testkit::need::need;
 use nave_testkit::postgres::Postgres;
@@ -79,7 +80,9 @@ impl Farm {
 
     /// A host that is there, and what it does as.
     async fn host(&self, name: &str) -> anyhow::Result<Host> {
-        let node = NodeId::new();
+        nodes::mint_key(&self.operator(), self.hub(), name, &["host".to_owned()], std::time::Duration::ZERO)
+            .await?;
+        let node = nodes::find(&mut *self.hub().store.read().await?, name).await?.id;
         let actor = Actor::Node { id: node, name: name.to_owned(), roles: NodeRoles::of(&[NodeRole::Host]) };
         let op = Op { actor, source: None, request: RequestId::new(), clock: self.clock.clone() };
         let arrival = Arrival {
@@ -212,7 +215,11 @@ async fn mails(config: HubConfig) -> anyhow::Result<()> {
         (vec![1], Some("there is no message named \"777\"".to_owned()))
     );
     assert_eq!(find(2, "quarterly").await?, [0; 0], "what was put away is not found");
-    assert_eq!(mail::unread(op, hub).await?.iter().find(|(agent, _)| *agent == 2), Some(&(2, 100)));
+    assert_eq!(mail::unread(op, hub).await?, [1, 2, 3]);
+    for id in 4..=103 {
+        mail::mark_read(op, hub, agents, 2, &[id], MailKind::Mail).await?;
+    }
+    assert_eq!(mail::unread(op, hub).await?, [1, 3]);
 
     // The index comes back whole.
     let before = find(1, "report").await?;
@@ -248,7 +255,7 @@ async fn hosts_and_agents(config: HubConfig) -> anyhow::Result<()> {
 
     // Starting: where it is assigned, with a task, and only once.
     let start = |op, agent, task: Option<&'static str>| {
-        let wanted = Start { agent, requester: Some(3), task: task.map(str::to_owned), from_host: None };
+        let wanted = Start { agent, requester: Some(3), task: task.map(str::to_owned), ..Start::default() };
         async move { dispatch::start(op, hub, agents, wanted).await }
     };
     assert!(start(&op, 1, Some("count the cars")).await?.success);
@@ -411,13 +418,13 @@ async fn mail_wakes_an_agent_and_one_that_does_not_start_is_left_in_peace_for_a_
     mail::send(&op, hub, agents, letter(1)).await?;
     mail::send(&op, hub, agents, letter(3)).await?;
     *host.link.refuses.lock().unwrap() = Some("no model".to_owned());
-    assert_eq!(dispatch::wake(&op, hub, agents).await?, 1, "a person is not started");
+    assert_eq!(wake::wake(&hub.op("test"), hub, agents).await?, 1, "a person is not started");
     until("it failed", || async { (!agents.wakes().problems().is_empty()).then_some(()) }).await?;
-    assert!(agents.wakes().problems()[&1].starts_with("no model (tried 1 times"));
-    assert_eq!(dispatch::wake(&op, hub, agents).await?, 0);
+    assert!(agents.wakes().problems()[&1].starts_with("no model (tried once"));
+    assert_eq!(wake::wake(&hub.op("test"), hub, agents).await?, 0);
     farm.clock.advance(std::time::Duration::from_secs(11));
     *host.link.refuses.lock().unwrap() = None;
-    assert_eq!(dispatch::wake(&op, hub, agents).await?, 1);
+    assert_eq!(wake::wake(&hub.op("test"), hub, agents).await?, 1);
     until("it runs", || async { agents.wakes().problems().is_empty().then_some(()) }).await?;
     assert!(agents.live().is_active(1));
     Ok(())

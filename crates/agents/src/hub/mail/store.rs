@@ -300,11 +300,12 @@ pub(super) async fn archive(act: &mut Act, agent: i64, id: i64, at: OffsetDateTi
     Ok(done.rows_affected() > 0)
 }
 
-/// The agents that have something to read, each with how much.
-pub(super) async fn unread(reader: &mut Reader) -> Result<Vec<(i64, i64)>> {
+/// The agents that may run and have something to read: asked agent by agent, since much may be unread.
+pub(super) async fn unread(reader: &mut Reader) -> Result<Vec<i64>> {
     let rows = sqlx::query(
-        "SELECT agent_id, COUNT(*) FROM agents_recipients WHERE read_at IS NULL AND role = 'to' GROUP BY agent_id",
+        "SELECT a.id FROM agents_agents a WHERE a.enabled = 1 AND a.archived = 0 AND EXISTS \
+         (SELECT 1 FROM agents_recipients r WHERE r.agent_id = a.id AND r.read_at IS NULL) ORDER BY a.id",
     );
     let rows = rows.fetch_all(&mut **reader).await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }

@@ -54,6 +54,7 @@ pub(in crate::hub) async fn write_costs(
         let sum = sums.entry(entry.key).or_default();
         *sum = sum.saturating_add(entry.cost.0);
     }
+    let counting = agents.budgets().counting().await;
     let mut act = hub.store.begin().await?;
     if let Some(host) = batch.host {
         if batch.may_be_again && store::cost_hash(&mut act, host).await?.as_deref() == Some(hash.as_str()) {
@@ -70,6 +71,7 @@ pub(in crate::hub) async fn write_costs(
     for (key, sum) in &*sums {
         agents.budgets().spent(key.agent, *sum, now);
     }
+    drop(counting);
     agents.live().tell(&Happening::Costs(sums));
     Ok(whose)
 }

@@ -149,7 +149,7 @@ impl Naisys {
             before.close("a newer connection took its place");
         }
         self.greet(&asking.socket, Some(host)).await?;
-        crate::hub::dispatch::wake_soon(&hub);
+        crate::hub::wake::soon(&hub);
         Ok(Session {
             name: name.to_owned(),
             socket: asking.socket,

@@ -23,6 +23,7 @@ use crate::hub::dispatch::{self, Start};
 use crate::hub::live::{Answer, Happening};
 use crate::hub::mail::{self, Direction, Post, Wanted};
 use crate::hub::runs::{self, CostBatch};
+use crate::hub::wake;
 
 /// How long the old key of a farm is good when a supervisor asks for a new one.
 const GRACE: Duration = Duration::from_hours(24);
@@ -143,7 +144,7 @@ impl Naisys {
                     host: session.host,
                 };
                 mail::send(op, hub, agents, post).await?;
-                dispatch::wake_soon(hub);
+                wake::soon(hub);
                 json!({ "success": true })
             }
             "rotate_access_key" => {
@@ -358,6 +359,7 @@ impl Naisys {
                     requester: Some(requester),
                     task: asked.task_description,
                     from_host: host,
+                    ..Start::default()
                 };
                 dispatch::start(op, hub, agents, start).await
             }
