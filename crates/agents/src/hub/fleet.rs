@@ -43,6 +43,7 @@ impl Fleet for Agents {
         async move {
             settings::begin(&hub.op("agents.begin"), &hub).await?;
             read_all(&hub, &agents).await?;
+            agents.live().listen(Arc::new(agents.links().clone()));
             if agents.config().naisys.enabled {
                 agents.naisys().begin(&hub);
             }
@@ -130,6 +131,7 @@ impl Fleet for Agents {
 
     fn hear(&self, _: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {
         if let NodeHappening::Revoked(node) = happening {
+            self.links().end(node);
             self.naisys().put_out(node);
         }
         std::future::ready(()).boxed()

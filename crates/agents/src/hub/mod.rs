@@ -35,6 +35,7 @@ use self::dialect::naisys::Naisys;
 use self::directory::Directory;
 use self::dispatch::Wakes;
 use self::live::Live;
+use self::native::Links;
 use self::mail::Posted;
 use self::runs::LogBatch;
 
@@ -64,6 +65,7 @@ struct Shared {
     counters: Counters,
     posts: Together<Arc<Posted>>,
     logs: Together<Arc<LogBatch>>,
+    links: Links,
     naisys: OnceLock<Naisys>,
 }
 
@@ -79,6 +81,7 @@ impl Agents {
             counters: Counters::default(),
             posts: Together::default(),
             logs: Together::default(),
+            links: Links::default(),
             naisys: OnceLock::new(),
         }))
     }
@@ -105,6 +108,10 @@ impl Agents {
 
     fn wakes(&self) -> &Wakes {
         &self.0.wakes
+    }
+
+    fn links(&self) -> &Links {
+        &self.0.links
     }
 
     fn counters(&self) -> &Counters {
