@@ -35,8 +35,8 @@ use self::dialect::naisys::Naisys;
 use self::directory::Directory;
 use self::dispatch::Wakes;
 use self::live::Live;
-use self::native::Links;
 use self::mail::Posted;
+use self::native::Links;
 use self::runs::LogBatch;
 
 /// Seeing the agents, their hosts, and how both are.

@@ -408,7 +408,9 @@ impl Link {
         let key = roster::api_key(hub, &row.api_key).await?.expose_secret().to_owned();
         let start = StartAgent { agent, woken, config: row.config, variables, key };
         if written_size(&start) > BATCH_BYTES {
-            return Ok(Err("its configuration and the exported variables are more than a host takes".to_owned()));
+            return Ok(Err(
+                "its configuration and the exported variables are more than a host takes".to_owned()
+            ));
         }
         Ok(Ok(start))
     }
