@@ -14,7 +14,7 @@ use nave_core::hub::fleet::{Fleet, Measure, NodeHappening};
 use nave_core::hub::http::Routes;
 use nave_core::hub::job::Job;
 use nave_core::hub::leases::PoolKind;
-use nave_core::hub::op::Op;
+use nave_core::hub::op::{Client, Op};
 use nave_core::hub::people::idp::Program;
 use nave_core::hub::store::MigrationSet;
 use nave_core::hub::tasks::TaskKind;
@@ -22,7 +22,8 @@ use nave_core::id::NodeId;
 use nave_link::address::Target;
 
 use super::{
-    Agents, MANAGE, NAME, READ, RUN, budgets, directory, dispatch, files, hosts, mail, native, runs, settings,
+    Agents, MANAGE, NAME, OWN, READ, RUN, budgets, directory, dispatch, files, hosts, keys, mail, native,
+    runs, settings,
 };
 
 impl Fleet for Agents {
@@ -57,7 +58,7 @@ impl Fleet for Agents {
     }
 
     fn actions(&self) -> &'static [Action] {
-        &[READ, RUN, MANAGE]
+        &[READ, RUN, MANAGE, OWN]
     }
 
     fn tasks(&self) -> Vec<TaskKind> {
@@ -119,6 +120,10 @@ impl Fleet for Agents {
 
     fn program(&self) -> Option<Program> {
         None
+    }
+
+    fn knows(&self, secret: &str) -> Option<Client> {
+        keys::client(self, secret)
     }
 
     fn waits_for(&self, _: &str) -> Option<IpAddr> {

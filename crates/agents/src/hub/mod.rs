@@ -10,6 +10,7 @@ mod files;
 mod fleet;
 pub mod hosts;
 pub mod import;
+mod keys;
 pub mod letters;
 mod live;
 mod mail;
@@ -47,9 +48,13 @@ pub const RUN: Action =
 /// Starting and stopping agents, and everything else that steers them.
 pub const MANAGE: Action = Action::new("agent.manage", Roles::OPERATORS);
 
+/// What an agent may do with its own key, and others on its behalf: its mail, and what is known of it.
+pub const OWN: Action =
+    Action::new("agent.own", Roles::OPERATORS).and_nodes(NodeRoles::of(&[NodeRole::Host]));
+
 /// The name of the fleet.
 const NAME: &str = "agents";
-/// How an agent is called that comes with its own key, which is good for its files.
+/// How an agent is called that comes with its own key.
 const AGENT: &str = "agent";
 
 /// The agent fleet. Cloning it is cheap; all clones are one.

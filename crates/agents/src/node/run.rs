@@ -175,10 +175,10 @@ impl Run {
             if self.program.mail == MailBy::Nothing {
                 continue;
             }
-            loop {
+            'more: loop {
                 let peer = host.peer().await;
+                // A link that ended tells of mail anew when it stands again.
                 let Ok(mails) = peer.call(&UnreadMail { agent: self.key.agent }, PATIENCE).await else {
-                    // A link that ended tells of mail anew when it stands again.
                     break;
                 };
                 if mails.is_empty() {
@@ -197,11 +197,8 @@ impl Run {
                     }
                     let read = MarkRead { agent: self.key.agent, mail: mail.head.id, kind: mail.head.kind };
                     if peer.call(&read, PATIENCE).await.is_err() {
-                        break;
+                        break 'more;
                     }
-                }
-                if peer.is_closed() {
-                    break;
                 }
             }
         }

@@ -44,7 +44,7 @@ fn describe(command: &mut Command, page: &mut String) {
     let help: Vec<&str> = help.lines().map(str::trim_end).collect();
     page.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.join("\n").trim()));
     for sub in command.get_subcommands_mut() {
-        if sub.get_name() != "help" {
+        if sub.get_name() != "help" && !sub.is_hide_set() {
             describe(sub, page);
         }
     }
