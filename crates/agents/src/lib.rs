@@ -3,3 +3,6 @@
 pub mod api;
 #[cfg(feature = "hub")]
 pub mod hub;
+pub mod link;
+#[cfg(feature = "node")]
+pub mod node;

@@ -24,6 +24,7 @@ use crate::certificate::{self, Mismatch};
 use crate::key::{PublicKey, SecretKey, Signature};
 use crate::pipe::Prefixed;
 use crate::proof::{Connection, Exporter, Role};
+use crate::random::Random;
 use crate::rpc::websocket_config;
 
 /// How long a connection may take until TLS stands.
@@ -319,6 +320,31 @@ pub async fn api(known: &Known) -> Result<ApiConnection, DialError> {
     let proof = format!("Nave {}.{}", known.key.public(), connection.sign(Role::Api, &known.key));
     let proof = HeaderValue::from_str(&proof).expect("base64url is a header value");
     Ok(ApiConnection { sender, url: known.url.clone(), proof })
+}
+
+/// As [`api`], for whoever shows a bearer token and no key of its own. With `hub`, the hub proves its key first, and its
+/// certificate may be any; without, the certificate must be one for its name that this machine trusts.
+pub async fn api_by_token(
+    url: &HubUrl,
+    hub: Option<PublicKey>,
+    token: &str,
+    random: &Random,
+) -> Result<ApiConnection, DialError> {
+    let tls = if hub.is_some() { certificate::by_key() } else { certificate::by_system() };
+    let (io, exporter) = dial(url, tls).await?;
+    let not_a_hub = |problem: String| DialError::NotAHub { url: url.clone(), problem };
+    let (mut sender, driver) =
+        http1::handshake(TokioIo::new(io)).await.map_err(|error| not_a_hub(error.to_string()))?;
+    tokio::spawn(driver);
+    if let Some(hub) = hub
+        && hub_of(&mut sender, url, &SecretKey::generate(random).public(), exporter).await? != hub
+    {
+        return Err(DialError::OtherHub { url: url.clone() });
+    }
+    let mut proof = HeaderValue::from_str(&format!("Bearer {token}"))
+        .map_err(|_| not_a_hub("the token cannot be sent: it has letters that no token has".to_owned()))?;
+    proof.set_sensitive(true);
+    Ok(ApiConnection { sender, url: url.clone(), proof })
 }
 
 impl ApiConnection {

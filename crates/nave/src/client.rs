@@ -1,5 +1,5 @@
 //! How a command speaks with a hub: through its socket on the hub's own machine, else as the person who signed
-//! in here, or as this machine's node.
+//! in here, or as this machine's node; in an agent's shell, as that agent.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,9 @@ use nave_core::node::{FolderError, Membership, NodeFolder, person_folder};
 use nave_link::address::HubUrl;
 use nave_link::certificate;
 use nave_link::dial::{self, ApiConnection, Known};
+use nave_link::key::PublicKey;
 use nave_link::random::Random;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -28,11 +30,37 @@ pub enum HubClient {
     Local(PathBuf),
     /// Elsewhere, as the person who signed in, or as this machine's node.
     Remote(Box<Known>),
+    /// As an agent, from its shell.
+    Agent(Box<AgentShell>),
+}
+
+/// What an agent's shell knows of the hub.
+pub struct AgentShell {
+    url: HubUrl,
+    /// The hub's key; without it, the hub's certificate must be one that this machine trusts.
+    hub: Option<PublicKey>,
+    key: SecretString,
+}
+
+impl AgentShell {
+    /// As the environment, and no file, has it (`NAVE_AGENT_KEY`, `NAVE_HUB_KEY`), if this is an agent's shell.
+    fn find(url: Option<&HubUrl>) -> anyhow::Result<Option<Self>> {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let Some(key) = set("NAVE_AGENT_KEY") else { return Ok(None) };
+        let url = url.context("NAVE_AGENT_KEY is set, but not NAVE_HUB: it says where the hub is")?;
+        let hub = set("NAVE_HUB_KEY").map(|hub| {
+            hub.parse::<PublicKey>().map_err(|_| anyhow::anyhow!("NAVE_HUB_KEY is no key of a hub"))
+        });
+        Ok(Some(Self { url: url.clone(), hub: hub.transpose()?, key: key.into() }))
+    }
 }
 
 impl HubClient {
     /// The hub of this data folder if it runs here, else the hub that this machine joined.
     pub async fn find(data: &Path, url: Option<&HubUrl>) -> anyhow::Result<Self> {
+        if let Some(shell) = AgentShell::find(url)? {
+            return Ok(Self::Agent(Box::new(shell)));
+        }
         let socket = data.join(SOCKET);
         if url.is_none() {
             match UnixStream::connect(&socket).await {
@@ -113,6 +141,12 @@ impl HubClient {
             }
             Self::Remote(known) => {
                 let mut connection: ApiConnection = dial::api(known).await?;
+                connection.send(request).await?
+            }
+            Self::Agent(shell) => {
+                let key = shell.key.expose_secret();
+                let mut connection =
+                    dial::api_by_token(&shell.url, shell.hub, key, &Random::system()).await?;
                 connection.send(request).await?
             }
         };

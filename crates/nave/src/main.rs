@@ -21,6 +21,9 @@ const BAD_CONFIGURATION: u8 = 64;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    if let cli::Command::Agent(cli::agent::Agent::Keep(args)) = cli.command {
+        return commands::agent::host::keep(args);
+    }
     let printer = printer::Printer::new(cli.json);
     // Changes the environment, so it comes before there are other threads.
     let handed_over = Inherited::from_env();

@@ -16,7 +16,7 @@ use nave_core::hub::fleet::{Fleet, Measure, NodeHappening};
 use nave_core::hub::http::{Access, Routes};
 use nave_core::hub::job::Job;
 use nave_core::hub::leases::PoolKind;
-use nave_core::hub::op::Op;
+use nave_core::hub::op::{Client, Op};
 use nave_core::hub::people::idp::Program;
 use nave_core::hub::store::{Migration, MigrationSet};
 use nave_core::hub::tasks::{BackOff, TaskKind};
@@ -172,6 +172,10 @@ impl Fleet for TestFleet {
     }
 
     fn program(&self) -> Option<Program> {
+        None
+    }
+
+    fn knows(&self, _: &str) -> Option<Client> {
         None
     }
 

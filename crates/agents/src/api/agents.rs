@@ -82,6 +82,34 @@ pub struct AgentDetail {
     pub revision: i64,
 }
 
+/// What an agent may know of itself and of others.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct AgentSelf {
+    /// Its name.
+    pub name: String,
+    /// What it is, in a few words.
+    pub title: String,
+    /// Whom it works for.
+    pub lead: Option<String>,
+    /// Whom it can write to.
+    pub colleagues: Vec<Colleague>,
+    /// What it may still spend in the present window, in nanodollars; none where nothing limits it.
+    pub budget_left: Option<i64>,
+    /// Why it may spend nothing at the moment.
+    pub suspended: Option<String>,
+}
+
+/// Whom an agent can write to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+pub struct Colleague {
+    /// The name.
+    pub name: String,
+    /// What it is, in a few words.
+    pub title: String,
+}
+
 /// Asks for a new agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]

@@ -11,8 +11,8 @@ mod runs;
 mod settings;
 
 pub use self::agents::{
-    Agent, AgentChange, AgentDetail, AgentState, Assignment, NewAgent, Peek, Revision, StartRequest, Started,
-    StopRequest,
+    Agent, AgentChange, AgentDetail, AgentSelf, AgentState, Assignment, Colleague, NewAgent, Peek, Revision,
+    StartRequest, Started, StopRequest,
 };
 pub use self::config::{AgentConfig, CommandProtection, ConfigProblem, url_safe};
 pub use self::costs::{BudgetChange, BudgetView, CostEntry, CostSource, CostSum, Nanodollars, SpendWindow};

@@ -127,6 +127,14 @@ pub(super) async fn review(op: &Op, hub: &Arc<Hub>, agents: &Agents) -> Result<u
     Ok(changes.len())
 }
 
+/// Looks at all budgets if one of these agents, who have just spent something, has nothing left.
+pub(super) async fn review_of(hub: &Arc<Hub>, agents: &Agents, spent: &[i64]) -> Result<()> {
+    if spent.iter().any(|agent| agents.budgets().left(*agent).is_some_and(|left| left.0 == 0)) {
+        review(&hub.op("agents.budgets"), hub, agents).await?;
+    }
+    Ok(())
+}
+
 /// The budget for a limit and a window; what was spent is added up unless that is known.
 async fn added_up(
     op: &Op,

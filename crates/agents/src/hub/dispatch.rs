@@ -122,7 +122,9 @@ async fn record(
 
 /// The host with the least to do among those that are there and may run the agent.
 pub(super) fn choose(agents: &Agents, rows: &Rows, agent: i64) -> Result<i64> {
-    let loads = agents.live().loads();
+    let name = rows.agent(agent).map(super::directory::AgentRow::name).unwrap_or_default();
+    let mut loads = agents.live().loads();
+    loads.retain(|host, _| agents.live().takes(*host, name));
     let assigned: Vec<i64> = rows.hosts_of(agent).collect();
     let may = |(host, _): &(&i64, &usize)| {
         if assigned.is_empty() { rows.may_start_on(agent, **host) } else { assigned.contains(host) }

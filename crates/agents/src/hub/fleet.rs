@@ -14,7 +14,7 @@ use nave_core::hub::fleet::{Fleet, Measure, NodeHappening};
 use nave_core::hub::http::Routes;
 use nave_core::hub::job::Job;
 use nave_core::hub::leases::PoolKind;
-use nave_core::hub::op::Op;
+use nave_core::hub::op::{Client, Op};
 use nave_core::hub::people::idp::Program;
 use nave_core::hub::store::MigrationSet;
 use nave_core::hub::tasks::TaskKind;
@@ -22,7 +22,8 @@ use nave_core::id::NodeId;
 use nave_link::address::Target;
 
 use super::{
-    Agents, MANAGE, NAME, READ, RUN, budgets, directory, files, hosts, mail, native, runs, settings, wake,
+    Agents, MANAGE, NAME, OWN, READ, RUN, budgets, directory, files, hosts, keys, mail, native, runs,
+    settings, wake,
 };
 
 impl Fleet for Agents {
@@ -43,6 +44,7 @@ impl Fleet for Agents {
         async move {
             settings::begin(&hub.op("agents.begin"), &hub).await?;
             read_all(&hub, &agents).await?;
+            agents.live().listen(Arc::new(agents.links().clone()));
             if agents.config().naisys.enabled {
                 agents.naisys().begin(&hub);
             }
@@ -56,7 +58,7 @@ impl Fleet for Agents {
     }
 
     fn actions(&self) -> &'static [Action] {
-        &[READ, RUN, MANAGE]
+        &[READ, RUN, MANAGE, OWN]
     }
 
     fn tasks(&self) -> Vec<TaskKind> {
@@ -120,6 +122,10 @@ impl Fleet for Agents {
         None
     }
 
+    fn knows(&self, secret: &str) -> Option<Client> {
+        keys::client(self, secret)
+    }
+
     fn waits_for(&self, _: &str) -> Option<IpAddr> {
         None
     }
@@ -130,6 +136,7 @@ impl Fleet for Agents {
 
     fn hear(&self, _: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {
         if let NodeHappening::Revoked(node) = happening {
+            self.links().end(node);
             self.naisys().put_out(node);
         }
         std::future::ready(()).boxed()

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::directory::{self, HostRow, Rows};
 use super::live::Happening;
-use super::{Agents, MANAGE, READ, RUN};
+use super::{Agents, MANAGE, OWN, READ, RUN, keys};
 use crate::api::{Host, HostChange, HostKind, url_safe};
 
 /// The most hosts of a hub; each is told of all others.
@@ -98,9 +98,8 @@ pub(super) async fn arrive(op: &Op, hub: &Hub, agents: &Agents, arrival: Arrival
 
 /// Whether nothing but the time is another.
 fn is_same(before: &HostRow, row: &HostRow) -> bool {
-    let told = |row: &HostRow| {
-        (row.kind, row.node, row.shared_key, row.version.clone(), row.last_address.clone())
-    };
+    let told =
+        |row: &HostRow| (row.kind, row.node, row.shared_key, row.version.clone(), row.last_address.clone());
     told(before) == told(row)
 }
 
@@ -211,9 +210,17 @@ pub(super) async fn note_heard_of(op: &Op, hub: &Hub, agents: &Agents) -> Result
     Ok(running.len())
 }
 
-/// Lets pass who may act for an agent: whoever manages agents; and a host on which it runs, or may be started.
+/// Lets pass who may act for an agent: whoever manages agents; the agent itself, by its own key; and a host on which it runs, or may be started.
 pub(super) fn require_for(op: &Op, agents: &Agents, agent: i64) -> Result<()> {
     use nave_core::hub::op::Actor;
+    if let Some(asking) = keys::asking(op) {
+        access::require(op, OWN)?;
+        return if asking == agent {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(format!("{} is another agent than {agent}", op.actor.name())))
+        };
+    }
     access::require(op, RUN)?;
     let Actor::Node { id: node, name, .. } = &op.actor else { return access::require(op, MANAGE) };
     let rows = agents.directory().read();

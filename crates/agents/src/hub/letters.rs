@@ -12,7 +12,7 @@ use serde_json::json;
 use super::dispatch::Start;
 use super::live::Answer;
 use super::mail::{self, Direction, Post, Wanted};
-use super::{Agents, MANAGE, dispatch, files, hosts, roster, wake};
+use super::{Agents, MANAGE, dispatch, files, hosts, keys, roster, wake};
 use crate::api::{Mail, MailFilter, NewMail, Started};
 use crate::api::{Peek, StartRequest, StopRequest};
 
@@ -65,17 +65,16 @@ pub async fn archive(op: &Op, hub: &Hub, agents: &Agents, agent: &str, id: i64) 
 
 /// Sends a message. A person writes as the agent `admin` unless it names another.
 pub async fn send(op: &Op, hub: &Arc<Hub>, agents: &Agents, new: NewMail) -> Result<Mail> {
+    let writer = keys::asking(op).map_or_else(|| roster::ADMIN.to_owned(), |agent| agent.to_string());
     let (from, to) = {
         let rows = agents.directory().read();
         let from =
-            rows.agent_named(new.from.as_deref().unwrap_or(roster::ADMIN)).map_err(|error| {
-                match new.from {
-                    Some(_) => error,
-                    None => Error::invalid(
-                        "from",
-                        "there is no agent named admin on this hub: name the one who writes",
-                    ),
-                }
+            rows.agent_named(new.from.as_deref().unwrap_or(&writer)).map_err(|error| match new.from {
+                Some(_) => error,
+                None => Error::invalid(
+                    "from",
+                    "there is no agent named admin on this hub: name the one who writes",
+                ),
             })?;
         let to =
             new.to.iter().map(|name| rows.agent_named(name).map(|row| row.id)).collect::<Result<Vec<_>>>()?;

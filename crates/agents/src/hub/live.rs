@@ -67,6 +67,11 @@ pub(super) trait HostLink: Send + Sync {
 
     /// Ends the connection; its host may come again.
     fn close(&self, reason: &'static str);
+
+    /// Whether the host runs agents of that name: some are made for a few.
+    fn takes(&self, _agent: &str) -> bool {
+        true
+    }
 }
 
 /// What happened, for those who show or forward it.
@@ -204,6 +209,11 @@ impl Live {
             connected.active.len() + starting.count()
         };
         self.state().hosts.iter().map(|(host, connected)| (*host, load(connected))).collect()
+    }
+
+    /// Whether a host is there that runs agents of that name.
+    pub(super) fn takes(&self, host: i64, agent: &str) -> bool {
+        self.link(host).is_some_and(|link| link.takes(agent))
     }
 
     /// Whether a host is there.

@@ -10,6 +10,7 @@ mod files;
 mod fleet;
 pub mod hosts;
 pub mod import;
+mod keys;
 pub mod letters;
 mod live;
 mod mail;
@@ -36,6 +37,7 @@ use self::dialect::naisys::Naisys;
 use self::directory::Directory;
 use self::live::Live;
 use self::mail::Posted;
+use self::native::Links;
 use self::runs::LogBatch;
 use self::wake::Wakes;
 
@@ -47,9 +49,13 @@ pub const RUN: Action =
 /// Starting and stopping agents, and everything else that steers them.
 pub const MANAGE: Action = Action::new("agent.manage", Roles::OPERATORS);
 
+/// What an agent may do with its own key, and others on its behalf: its mail, and what is known of it.
+pub const OWN: Action =
+    Action::new("agent.own", Roles::OPERATORS).and_nodes(NodeRoles::of(&[NodeRole::Host]));
+
 /// The name of the fleet.
 const NAME: &str = "agents";
-/// How an agent is called that comes with its own key, which is good for its files.
+/// How an agent is called that comes with its own key.
 const AGENT: &str = "agent";
 
 /// The agent fleet. Cloning it is cheap; all clones are one.
@@ -65,6 +71,7 @@ struct Shared {
     counters: Counters,
     posts: Together<Arc<Posted>>,
     logs: Together<Arc<LogBatch>>,
+    links: Links,
     naisys: OnceLock<Naisys>,
     turn: tokio::sync::Mutex<()>,
 }
@@ -81,6 +88,7 @@ impl Agents {
             counters: Counters::default(),
             posts: Together::default(),
             logs: Together::default(),
+            links: Links::default(),
             naisys: OnceLock::new(),
             turn: tokio::sync::Mutex::default(),
         }))
@@ -114,6 +122,10 @@ impl Agents {
 
     fn wakes(&self) -> &Wakes {
         &self.0.wakes
+    }
+
+    fn links(&self) -> &Links {
+        &self.0.links
     }
 
     fn counters(&self) -> &Counters {

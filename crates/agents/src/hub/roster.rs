@@ -83,7 +83,11 @@ fn state(agents: &Agents, rows: &Rows, row: &AgentRow) -> AgentState {
         AgentState::Active
     } else if row.suspended.is_some() {
         AgentState::Suspended
-    } else if live.loads().keys().any(|host| rows.may_start_on(row.id, *host)) {
+    } else if live
+        .loads()
+        .keys()
+        .any(|host| rows.may_start_on(row.id, *host) && live.takes(*host, row.name()))
+    {
         AgentState::Available
     } else {
         AgentState::Offline

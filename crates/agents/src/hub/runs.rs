@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 pub(super) use self::costs::{CostBatch, write_costs};
 pub use self::costs::{cost_sums, costs_of};
 pub use self::logs::log;
+pub(super) use self::logs::log_of;
 pub(super) use self::logs::{LogBatch, NumberedLine, write_logs};
 pub(super) use self::store::{LOGS, line_count};
 use super::live::Happening;

@@ -362,7 +362,7 @@ async fn money(config: HubConfig) -> anyhow::Result<()> {
         cache_read: 0,
     };
     let write = |entries, may_be_again| {
-        let batch = CostBatch { host: Some(host.id), entries, may_be_again };
+        let batch = CostBatch { host: Some(host.id), entries, number: None, may_be_again };
         runs::write_costs(&host.op, hub, agents, batch)
     };
     let limit = BudgetChange { dollars: Some(1.0), hours: Some(24.0), reset: false };

@@ -19,7 +19,7 @@ use nave_core::hub::fleet::{Fleet, Measure, NodeHappening};
 use nave_core::hub::http::Routes;
 use nave_core::hub::job::Job;
 use nave_core::hub::leases::PoolKind;
-use nave_core::hub::op::Op;
+use nave_core::hub::op::{Client, Op};
 use nave_core::hub::people::idp::Program;
 use nave_core::hub::store::MigrationSet;
 use nave_core::hub::tasks::TaskKind;
@@ -293,6 +293,10 @@ impl Fleet for Only {
     }
 
     fn program(&self) -> Option<Program> {
+        None
+    }
+
+    fn knows(&self, _: &str) -> Option<Client> {
         None
     }
 

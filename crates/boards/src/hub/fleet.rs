@@ -14,7 +14,7 @@ use nave_core::hub::fleet::{Fleet, Measure, NodeHappening};
 use nave_core::hub::http::Routes;
 use nave_core::hub::job::Job;
 use nave_core::hub::leases::{Holder, PoolKind};
-use nave_core::hub::op::Op;
+use nave_core::hub::op::{Client, Op};
 use nave_core::hub::people::idp::Program;
 use nave_core::hub::store::MigrationSet;
 use nave_core::hub::tasks::TaskKind;
@@ -147,6 +147,10 @@ impl Fleet for Boards {
 
     fn program(&self) -> Option<Program> {
         self.lets_people_in().then_some(PROGRAM)
+    }
+
+    fn knows(&self, _: &str) -> Option<Client> {
+        None
     }
 
     fn waits_for(&self, state: &str) -> Option<IpAddr> {

@@ -12,7 +12,7 @@ use super::error::Result;
 use super::http::Routes;
 use super::job::Job;
 use super::leases::PoolKind;
-use super::op::Op;
+use super::op::{Client, Op};
 use super::people::idp::Program;
 use super::store::MigrationSet;
 use super::tasks::TaskKind;
@@ -85,6 +85,9 @@ pub trait Fleet: Send + Sync {
 
     /// The program into which people can sign in with their account here, if the configuration lets them.
     fn program(&self) -> Option<Program>;
+
+    /// Who shows this secret as a bearer token, if it is one that the fleet gave out.
+    fn knows(&self, secret: &str) -> Option<Client>;
 
     /// From where its program waits for the answer to a sign-in, by the state that it chose for it.
     fn waits_for(&self, state: &str) -> Option<IpAddr>;

@@ -87,9 +87,11 @@ pub enum Agent {
     },
     /// Show what agents may spend, or change it
     Budget(Budget),
-    /// Machines that run agents
-    #[command(subcommand)]
-    Host(AgentHost),
+    /// Run agents on this machine, or show and change the machines that do
+    Host(HostCommand),
+    /// Run a command of an agent, and end with it whatever it started
+    #[command(hide = true)]
+    Keep(Keep),
     /// Keys of providers, and what else hosts are told
     #[command(subcommand)]
     Variable(Variable),
@@ -146,7 +148,7 @@ pub enum AgentMail {
     /// List the messages of an agent
     List {
         /// The agent's name
-        #[arg(default_value = "admin")]
+        #[arg(default_value = "admin", env = "NAVE_AGENT", hide_env_values = true)]
         agent: String,
         /// Only those that it has still to read
         #[arg(long)]
@@ -166,7 +168,13 @@ pub enum AgentMail {
         /// Its number
         mail: i64,
         /// As this agent, who has it then read
-        #[arg(long = "as", value_name = "AGENT", default_value = "admin")]
+        #[arg(
+            long = "as",
+            value_name = "AGENT",
+            default_value = "admin",
+            env = "NAVE_AGENT",
+            hide_env_values = true
+        )]
         agent: String,
     },
     /// Send a message
@@ -181,7 +189,13 @@ pub enum AgentMail {
         #[arg(short, long)]
         body: Option<String>,
         /// As this agent
-        #[arg(long = "as", value_name = "AGENT", default_value = "admin")]
+        #[arg(
+            long = "as",
+            value_name = "AGENT",
+            default_value = "admin",
+            env = "NAVE_AGENT",
+            hide_env_values = true
+        )]
         agent: String,
     },
     /// Find messages in which all words stand, or begin
@@ -190,7 +204,13 @@ pub enum AgentMail {
         #[arg(required = true)]
         words: Vec<String>,
         /// Those of this agent
-        #[arg(long = "as", value_name = "AGENT", default_value = "admin")]
+        #[arg(
+            long = "as",
+            value_name = "AGENT",
+            default_value = "admin",
+            env = "NAVE_AGENT",
+            hide_env_values = true
+        )]
         agent: String,
         /// Also those that it put away
         #[arg(long)]
@@ -211,6 +231,50 @@ pub struct Budget {
     /// What was spent so far counts no more
     #[arg(long, requires = "agent")]
     pub reset: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct HostCommand {
+    #[command(subcommand)]
+    pub command: Option<AgentHost>,
+    #[command(flatten)]
+    pub run: RunHost,
+}
+
+#[derive(Debug, Args)]
+pub struct RunHost {
+    /// What is run for which agent: a file in TOML
+    #[arg(long, value_name = "FILE", required_unless_present = "command", conflicts_with = "command")]
+    pub config: Option<PathBuf>,
+    /// What is run, by `/bin/sh -c`
+    #[arg(long, value_name = "COMMAND")]
+    pub command: Option<String>,
+    /// For which agent (repeatable) [default: for all]
+    #[arg(long = "agent", value_name = "AGENT", requires = "command")]
+    pub agents: Vec<String>,
+    /// Where the agents' working folders lie [default: the folder agents in the data folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Keep {
+    /// The process id of the host
+    #[arg(long)]
+    pub host: Option<i32>,
+    /// How long the command may take to end by itself, in seconds
+    #[arg(long, default_value_t = 10)]
+    pub grace: u64,
+    /// How much address space each of its processes may have, in bytes
+    #[arg(long)]
+    pub memory: Option<u64>,
+    /// Become the command
+    #[arg(long)]
+    pub inner: bool,
+    /// The command
+    #[arg(last = true, required = true)]
+    pub command: Vec<std::ffi::OsString>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,6 @@
 //! What each command does.
 
-mod agent;
+pub mod agent;
 mod backup;
 mod board;
 mod ca;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is a failure like any other")]
 
+mod agent_host;
+mod agent_host_limits;
 mod backup;
 mod board;
 mod board_booking;

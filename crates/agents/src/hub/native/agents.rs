@@ -9,10 +9,11 @@ use nave_core::hub::op::Op;
 
 use super::{Done, Fleet, Shared};
 use crate::api::{
-    Agent, AgentChange, AgentDetail, AgentsFilter, Assignment, Host, HostChange, LogFilter, LogPage,
-    NewAgent, Peek, PeekRange, Revision, Session, SessionsFilter, StartRequest, Started, StopRequest,
+    Agent, AgentChange, AgentDetail, AgentSelf, AgentsFilter, Assignment, Host, HostChange, LogFilter,
+    LogPage, NewAgent, Peek, PeekRange, Revision, Session, SessionsFilter, StartRequest, Started,
+    StopRequest,
 };
-use crate::hub::{MANAGE, READ, hosts, letters, roster, runs};
+use crate::hub::{MANAGE, OWN, READ, hosts, keys, letters, roster, runs};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -29,6 +30,11 @@ pub(super) fn routes(routes: Routes) -> Routes {
                 .operation(Access::Action(MANAGE), operation!(peek))
                 .operation(Access::Action(READ), operation!(sessions))
                 .operation(Access::Action(READ), operation!(log))
+        })
+        .noun("agent-self", "What an agent asks with its own key.", |routes| {
+            routes
+                .operation(Access::Action(OWN), operation!(about_self))
+                .operation(Access::Action(OWN), operation!(own_log))
         })
         .noun("agent-hosts", "Machines that run agents.", |routes| {
             routes
@@ -242,6 +248,36 @@ async fn log(
     Query(filter): Query<LogFilter>,
 ) -> Result<Json<LogPage>> {
     runs::log(&op, &hub, &agents, &agent, &filter).await.map(Json)
+}
+
+/// Shows the agent that asks.
+///
+/// With its colleagues' names and what it may still spend. For agents with their own key (`Authorization: Bearer …`).
+#[utoipa::path(
+    get,
+    path = "/nave/v1/agent-self",
+    responses((status = 200, description = "The agent", body = AgentSelf))
+)]
+async fn about_self(op: Op, Extension(agents): Fleet) -> Result<Json<AgentSelf>> {
+    keys::about_self(&op, &agents).map(Json)
+}
+
+/// Shows the log of the agent that asks.
+///
+/// As that of an agent that is named. For agents with their own key.
+#[utoipa::path(
+    get,
+    path = "/nave/v1/agent-self/log",
+    params(LogFilter),
+    responses((status = 200, description = "The lines", body = LogPage))
+)]
+async fn own_log(
+    op: Op,
+    State(hub): Shared,
+    Extension(agents): Fleet,
+    Query(filter): Query<LogFilter>,
+) -> Result<Json<LogPage>> {
+    keys::own_log(&op, &hub, &agents, &filter).await.map(Json)
 }
 
 /// Lists the hosts.

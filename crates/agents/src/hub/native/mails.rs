@@ -9,15 +9,15 @@ use nave_core::hub::op::Op;
 
 use super::{Done, Fleet, Shared};
 use crate::api::{Mail, MailFilter, NewMail, ReadMail};
-use crate::hub::{RUN, letters};
+use crate::hub::{OWN, letters};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.noun("agent-mails", "Mail and chat between agents.", |routes| {
         routes
-            .operation(Access::Action(RUN), operation!(list))
-            .operation(Access::Action(RUN), operation!(send))
-            .operation(Access::Action(RUN), operation!(read))
-            .operation(Access::Action(RUN), operation!(archive))
+            .operation(Access::Action(OWN), operation!(list))
+            .operation(Access::Action(OWN), operation!(send))
+            .operation(Access::Action(OWN), operation!(read))
+            .operation(Access::Action(OWN), operation!(archive))
     })
 }
 

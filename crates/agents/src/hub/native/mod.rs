@@ -1,6 +1,7 @@
 //! Nave's own ways to the fleet: the API for people and programs.
 
 mod agents;
+mod link;
 mod mails;
 mod money;
 mod settings;
@@ -12,9 +13,10 @@ use axum::extract::State;
 use http::StatusCode;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::Result;
-use nave_core::hub::http::Routes;
+use nave_core::hub::http::{Access, Routes};
 
-use super::Agents;
+pub(super) use self::link::Links;
+use super::{Agents, RUN};
 
 type Shared = State<Arc<Hub>>;
 type Fleet = Extension<Agents>;
@@ -23,5 +25,9 @@ type Done = Result<StatusCode>;
 /// Declares them.
 pub(super) fn routes(agents: &Agents, routes: Routes) -> Routes {
     let declared = settings::routes(money::routes(mails::routes(agents::routes(Routes::default()))));
-    routes.merge(declared.with(Extension(agents.clone())))
+    let fleet = agents.clone();
+    let routes = routes.merge(declared.with(Extension(agents.clone())));
+    routes.get(crate::link::PATH, Access::Action(RUN), move |hub, op, connection, request| {
+        link::open(fleet.clone(), hub, op, connection, request)
+    })
 }

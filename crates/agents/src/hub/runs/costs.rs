@@ -22,6 +22,8 @@ const MOST: usize = 10_000;
 pub(in crate::hub) struct CostBatch {
     pub(in crate::hub) host: Option<i64>,
     pub(in crate::hub) entries: Vec<CostEntry>,
+    /// What makes it another than one with the same entries, where its host counts its batches.
+    pub(in crate::hub) number: Option<u64>,
     /// Whether it may be one that was written before: its host's connection broke before an answer.
     pub(in crate::hub) may_be_again: bool,
 }
@@ -47,7 +49,7 @@ pub(in crate::hub) async fn write_costs(
     if batch.entries.is_empty() {
         return Ok(whose);
     }
-    let hash = hash(&batch.entries);
+    let hash = hash(batch.number, &batch.entries);
     let now = op.clock.now();
     let mut sums: BTreeMap<RunKey, i64> = BTreeMap::new();
     for entry in &batch.entries {
@@ -76,8 +78,11 @@ pub(in crate::hub) async fn write_costs(
     Ok(whose)
 }
 
-fn hash(entries: &[CostEntry]) -> String {
+fn hash(number: Option<u64>, entries: &[CostEntry]) -> String {
     let mut digest = Context::new(&SHA256);
+    if let Some(number) = number {
+        digest.update(&number.to_be_bytes());
+    }
     for entry in entries {
         let RunKey { agent, run, session } = entry.key;
         for number in [

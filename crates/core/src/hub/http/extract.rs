@@ -47,6 +47,9 @@ async fn actor(parts: &Parts, hub: &Hub, source: Option<IpAddr>) -> Result<Actor
         if let Some(person) = people::tokens::find(hub, token.trim()).await? {
             return Ok(Actor::Person(person));
         }
+        if let Some(client) = hub.fleets.iter().find_map(|fleet| fleet.knows(token.trim())) {
+            return Ok(Actor::Client(client));
+        }
         hub.wrong_keys.wrong(source);
         return Err(Error::Unauthenticated(
             "the API token is not, or no longer, valid: make a new one on your account's page".to_owned(),

@@ -1,6 +1,7 @@
 //! `nave agent …`: the agent fleet of a Nave hub, by its API.
 
 mod export;
+pub mod host;
 mod import;
 mod logs;
 mod mail;
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::node::moment;
-use crate::cli::agent::{Agent, AgentHost, Config};
+use crate::cli::agent::{Agent, AgentHost, Config, HostCommand};
 use crate::client::segment;
 
 pub async fn run(context: &Context<'_>, command: Agent) -> anyhow::Result<()> {
@@ -90,7 +91,9 @@ pub async fn run(context: &Context<'_>, command: Agent) -> anyhow::Result<()> {
         Agent::Mail(command) => mail::run(context, command).await,
         Agent::Cost { hours, spans } => money::costs(context, hours, spans).await,
         Agent::Budget(args) => money::budget(context, args).await,
-        Agent::Host(command) => host(context, command).await,
+        Agent::Host(HostCommand { command: Some(command), .. }) => show_host(context, command).await,
+        Agent::Host(HostCommand { command: None, run }) => host::run(context, run).await,
+        Agent::Keep(_) => anyhow::bail!("this is not for people: `nave agent host` runs it"),
         Agent::Variable(command) => settings::variable(context, command).await,
         Agent::Model(command) => settings::model(context, command).await,
         Agent::Import { folder } => import::run(context, &folder).await,
@@ -234,7 +237,7 @@ async fn config(context: &Context<'_>, args: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn host(context: &Context<'_>, command: AgentHost) -> anyhow::Result<()> {
+async fn show_host(context: &Context<'_>, command: AgentHost) -> anyhow::Result<()> {
     let (hub, printer) = (context.hub().await?, context.printer);
     let (host, change) = match command {
         AgentHost::List => {

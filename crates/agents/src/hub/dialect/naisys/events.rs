@@ -322,14 +322,13 @@ impl Naisys {
         let batch = CostBatch {
             host: session.host,
             entries: batch.entries.into_iter().map(entry).collect(),
+            number: None,
             may_be_again: session.may_be_again.load(Ordering::Relaxed),
         };
         let agents = &self.0.agents;
         let whose = runs::write_costs(op, hub, agents, batch).await?;
         session.may_be_again.store(false, Ordering::Relaxed);
-        if whose.iter().any(|agent| agents.budgets().left(*agent).is_some_and(|left| left.0 == 0)) {
-            crate::hub::budgets::review(&hub.op("agents.budgets"), hub, agents).await?;
-        }
+        crate::hub::budgets::review_of(hub, agents, &whose).await?;
         for agent in &whose {
             let suspended =
                 agents.directory().read().agent(*agent).is_some_and(|row| row.suspended.is_some());
