@@ -22,6 +22,7 @@ use nave_core::hub::leases::PoolKind;
 use nave_core::hub::op::{Client, Op};
 use nave_core::hub::people::idp::Program;
 use nave_core::hub::store::MigrationSet;
+use nave_core::hub::tasks::TaskKind;
 use nave_core::id::NodeId;
 use nave_link::address::Target;
 use nave_testkit::hub::{TestHub, TestHubSetup};
@@ -245,6 +246,14 @@ impl Fleet for Only {
 
     fn migrations(&self) -> MigrationSet {
         MigrationSet { name: "sockets", tables: &[], migrations: &[] }
+    }
+
+    fn bulk_migrations(&self) -> MigrationSet {
+        MigrationSet::none("sockets")
+    }
+
+    fn tasks(&self) -> Vec<TaskKind> {
+        Vec::new()
     }
 
     fn begin(&self, _: Arc<Hub>) -> BoxFuture<'static, HubResult<()>> {
