@@ -143,11 +143,11 @@ pub fn host_with(node: &TestNode, config: &str) -> anyhow::Result<Background> {
     host(node, &["--config", file.to_str().context("a path")?])
 }
 
-/// Whether a process is there that has this in its command line.
+/// Whether a process is there whose command line begins so.
 pub fn is_there(text: &str) -> bool {
     let commands = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let commands = commands.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    commands.into_iter().any(|command| String::from_utf8_lossy(&command).replace('\0', " ").contains(text))
+    commands.into_iter().any(|command| String::from_utf8_lossy(&command).replace('\0', " ").starts_with(text))
 }
 
 async fn is_gone(text: &str) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 
 use anyhow::ensure;
 use nave_agents::api::{AgentState, LogRole, LogType};
+use nave_agents::hub::runs;
 use nave_testkit::wait::until;
 
 use crate::agent_host::{Farm, host_with, is_there};
@@ -66,10 +67,10 @@ async fn agents_that_behave_badly_harm_nobody() -> anyhow::Result<()> {
     let log = farm.log("flood").await?;
     let shown = log.iter().filter(|line| line.message.parse::<u32>().is_ok()).count();
     assert_eq!(shown + missed, 20_000, "what is not shown is counted");
+    let op = farm.hub.operator();
     until("a cost in a flood counts", async || {
-        let op = farm.hub.operator();
-        let sessions = nave_agents::hub::runs::sessions(&op, farm.hub.hub(), &farm.agents, "flood", None, 1);
-        (sessions.await.ok()?.first()?.cost == 500_000_000).then_some(())
+        let sessions = runs::sessions(&op, farm.hub.hub(), &farm.agents, "flood", None, 1).await.ok()?;
+        (sessions.first()?.cost == 500_000_000).then_some(())
     })
     .await?;
 
