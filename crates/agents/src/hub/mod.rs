@@ -35,7 +35,7 @@ use self::dialect::naisys::Naisys;
 use self::directory::Directory;
 use self::dispatch::Wakes;
 use self::live::Live;
-use self::mail::Posted;
+use self::mail::{Posted, Rates};
 use self::runs::LogBatch;
 
 /// Seeing the agents, their hosts, and how both are.
@@ -62,6 +62,7 @@ struct Shared {
     budgets: Budgets,
     wakes: Wakes,
     counters: Counters,
+    rates: Rates,
     posts: Together<Arc<Posted>>,
     logs: Together<Arc<LogBatch>>,
     naisys: OnceLock<Naisys>,
@@ -77,6 +78,7 @@ impl Agents {
             budgets: Budgets::default(),
             wakes: Wakes::default(),
             counters: Counters::default(),
+            rates: Rates::default(),
             posts: Together::default(),
             logs: Together::default(),
             naisys: OnceLock::new(),
@@ -105,6 +107,10 @@ impl Agents {
 
     fn wakes(&self) -> &Wakes {
         &self.0.wakes
+    }
+
+    fn rates(&self) -> &Rates {
+        &self.0.rates
     }
 
     fn counters(&self) -> &Counters {

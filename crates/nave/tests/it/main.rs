@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is a failure like any other")]
 
+mod agents;
 mod backup;
 mod board;
 mod board_booking;
