@@ -176,6 +176,23 @@ impl AccessKey {
             KeySecret::PerNode { id, secret } => format!("{}+{id}.{}", self.prefix, secret.as_str()),
         })
     }
+
+    /// The plain form of a node's own key, for programs that take 64 hex characters and know no fingerprint: its secret's
+    /// bytes in lower-case hex. The shared key has none.
+    pub fn plain(&self) -> Option<Zeroizing<String>> {
+        let KeySecret::PerNode { secret, .. } = &self.secret else { return None };
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(secret.as_bytes()).ok()?);
+        Some(Zeroizing::new(hex::encode(&*bytes)))
+    }
+
+    /// The hash, as [`KeySecret::hash`] has it, of the key that has this plain form; `None` if it is no such form.
+    pub fn hash_of_plain(text: &str) -> Option<String> {
+        let is_hex = |c: char| c.is_ascii_digit() || matches!(c, 'a'..='f');
+        let bytes = Some(text).filter(|text| text.len() == FULL && text.chars().all(is_hex));
+        let bytes = Zeroizing::new(hex::decode(bytes?).ok()?);
+        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*bytes));
+        Some(KeySecret::PerNode { id: String::new(), secret }.hash())
+    }
 }
 
 impl KeySecret {
@@ -280,6 +297,12 @@ mod tests {
         assert!(own.prefix().is_full());
         let again: AccessKey = own.reveal().parse().unwrap();
         assert_eq!(again.secret().hash(), own.secret().hash());
+        let plain = own.plain().unwrap();
+        assert_eq!((plain.len(), key.plain().is_none()), (64, true));
+        assert_eq!(AccessKey::hash_of_plain(&plain), Some(own.secret().hash()));
+        for wrong in [&plain[1..], &plain.to_uppercase(), "", &format!("{}g", &plain[1..])] {
+            assert_eq!(AccessKey::hash_of_plain(wrong), None);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use nave_core::hub::error::{Error, Result};
 use nave_core::hub::op::{Actor, Op};
 use serde_json::{Value, json};
 
-use super::directory::Rows;
+use super::directory::{self, Rows};
 use super::live::{Answer, Order};
 use super::mail::{self, Post};
 use super::{Agents, MANAGE, RUN, hosts, roster};
@@ -122,8 +122,10 @@ async fn record(
 
 /// The host with the least to do among those that are there and may run the agent.
 pub(super) fn choose(agents: &Agents, rows: &Rows, agent: i64) -> Result<i64> {
-    let name = rows.agent(agent).map(super::directory::AgentRow::name).unwrap_or_default();
-    let mut loads = agents.live().loads();
+    let name = rows.agent(agent).map(directory::AgentRow::name).unwrap_or_default();
+    // Every runner has a person among its agents, who takes no room.
+    let mut loads =
+        agents.live().loads_of(|agent| !rows.agent(agent).is_some_and(directory::AgentRow::is_human));
     loads.retain(|host, _| agents.live().takes(*host, name));
     let assigned: Vec<i64> = rows.hosts_of(agent).collect();
     let may = |(host, _): &(&i64, &usize)| {
@@ -157,7 +159,11 @@ fn require_to_steer(op: &Op, agents: &Agents, agent: i64) -> Result<()> {
     let mut above = rows.agent(agent).and_then(|row| row.lead);
     for _ in 0..100 {
         let Some(lead) = above else { break };
-        if own.iter().any(|host| agents.live().is_active_on(lead, *host)) {
+        let is_human = rows.agent(lead).is_some_and(directory::AgentRow::is_human);
+        let runs = |host: &i64| {
+            agents.live().is_active_on(lead, *host) && (!is_human || rows.may_start_on(lead, *host))
+        };
+        if own.iter().any(runs) {
             return Ok(());
         }
         above = rows.agent(lead).and_then(|row| row.lead);

@@ -7,6 +7,7 @@ use nave_core::hub::access;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
 use nave_core::hub::event::Event;
+use nave_core::hub::nodes;
 use nave_core::hub::op::Op;
 use nave_core::id::NodeId;
 use serde_json::{Value, json};
@@ -61,6 +62,10 @@ pub(super) async fn arrive(op: &Op, hub: &Hub, agents: &Agents, arrival: Arrival
         Ok(row) if (row.kind == HostKind::Supervisor) != (arrival.kind == HostKind::Supervisor) => {
             return Err(Error::Conflict(format!("{name} is the name of a {}", row.kind.word())));
         }
+        // Names that differ for nodes may be one for hosts: what is somebody else's is not taken over.
+        Ok(row) if row.node.is_some_and(|node| node != arrival.node) && is_others(hub, &row).await? => {
+            return Err(Error::Conflict(format!("the host {name} is another node's: use another name")));
+        }
         Ok(before) => {
             let row = put(before.clone());
             // After a restart all come at once, and nearly all as they were: that they were heard of is noted later.
@@ -101,6 +106,14 @@ fn is_same(before: &HostRow, row: &HostRow) -> bool {
     let told =
         |row: &HostRow| (row.kind, row.node, row.shared_key, row.version.clone(), row.last_address.clone());
     told(before) == told(row)
+}
+
+/// Whether a host is of a node that is still a member.
+async fn is_others(hub: &Hub, row: &HostRow) -> Result<bool> {
+    match row.node {
+        Some(node) => nodes::still_member(hub, node).await,
+        None => Ok(false),
+    }
 }
 
 /// Lists the hosts.
@@ -224,14 +237,24 @@ pub(super) fn require_for(op: &Op, agents: &Agents, agent: i64) -> Result<()> {
     access::require(op, RUN)?;
     let Actor::Node { id: node, name, .. } = &op.actor else { return access::require(op, MANAGE) };
     let rows = agents.directory().read();
-    if rows.agent(agent).is_none() {
-        return Err(Error::not_found("agent", agent.to_string()));
-    }
+    let row = rows.agent(agent).ok_or_else(|| Error::not_found("agent", agent.to_string()))?;
     let mut own = rows.hosts().filter(|host| host.node == Some(*node));
-    if own.any(|host| rows.may_start_on(agent, host.id) || agents.live().is_active_on(agent, host.id)) {
+    // That a person is there is what every host says: it gives it nothing.
+    let runs = |host: i64| !row.is_human() && agents.live().is_active_on(agent, host);
+    if own.any(|host| rows.may_start_on(agent, host.id) || runs(host.id)) {
         return Ok(());
     }
     Err(Error::Forbidden(format!("agent {agent} neither runs on {name} nor may be started there")))
+}
+
+/// Lets pass who may write down what an agent does: who may act for it; and for a person every host, since each runner has
+/// one among its agents.
+pub(super) fn require_to_run(op: &Op, agents: &Agents, agent: i64) -> Result<()> {
+    access::require(op, RUN)?;
+    if agents.directory().read().agent(agent).is_some_and(directory::AgentRow::is_human) {
+        return Ok(());
+    }
+    require_for(op, agents, agent)
 }
 
 /// Lets pass who may see what an agent does: people, and hosts as far as they may act for it.

@@ -204,9 +204,14 @@ impl Live {
 
     /// The hosts that are there, each with how many agents it has or is about to have.
     pub(super) fn loads(&self) -> BTreeMap<i64, usize> {
+        self.loads_of(|_| true)
+    }
+
+    /// The same of those agents that count.
+    pub(super) fn loads_of(&self, counts: impl Fn(i64) -> bool) -> BTreeMap<i64, usize> {
         let load = |connected: &Connected| {
             let starting = connected.starting.iter().filter(|agent| !connected.active.contains(agent));
-            connected.active.len() + starting.count()
+            connected.active.iter().chain(starting).filter(|agent| counts(**agent)).count()
         };
         self.state().hosts.iter().map(|(host, connected)| (*host, load(connected))).collect()
     }

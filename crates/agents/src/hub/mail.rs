@@ -1,5 +1,6 @@
 //! Mail and chat between agents: sending, reading, putting away, finding. Each sees only what is its own.
 
+mod rates;
 mod search;
 mod store;
 
@@ -15,6 +16,7 @@ use nave_core::hub::op::Op;
 use nave_core::hub::store::{Store, WriteGroup};
 use time::OffsetDateTime;
 
+pub(super) use self::rates::Rates;
 pub(super) use self::search::refill;
 pub(super) use self::store::MIGRATIONS;
 use super::live::Happening;
@@ -87,20 +89,23 @@ pub(super) async fn send(op: &Op, hub: &Hub, agents: &Agents, mut post: Post) ->
         }
         names.into_iter().collect::<Vec<_>>().join(",")
     };
-    let attachments = store::attachments(&mut hub.store.read().await?, &post.attachments).await?;
+    let mut attachments = store::attachments(&mut hub.store.read().await?, &post.attachments).await?;
+    // Numbers can be guessed: what somebody else brought is not there.
+    attachments.retain(|(_, whose, _)| hosts::require_for(op, agents, *whose).is_ok());
     let missing: Vec<String> = post
         .attachments
         .iter()
-        .filter(|id| !attachments.iter().any(|(known, _)| known == *id))
+        .filter(|id| !attachments.iter().any(|(known, ..)| known == *id))
         .map(ToString::to_string)
         .collect();
     if !missing.is_empty() {
         return Err(Error::invalid("attachments", format!("Attachments not found: {}", missing.join(", "))));
     }
+    agents.rates().take(agents, post.from, op.clock.now())?;
     let posted = Arc::new(Posted {
         id: agents.counters().mail.next(),
         participants,
-        attachments: attachments.into_iter().map(|(_, attachment)| attachment).collect(),
+        attachments: attachments.into_iter().map(|(.., attachment)| attachment).collect(),
         created_at: op.clock.now(),
         post,
     });

@@ -36,7 +36,7 @@ use self::counters::Counters;
 use self::dialect::naisys::Naisys;
 use self::directory::Directory;
 use self::live::Live;
-use self::mail::Posted;
+use self::mail::{Posted, Rates};
 use self::native::Links;
 use self::runs::LogBatch;
 use self::wake::Wakes;
@@ -69,6 +69,7 @@ struct Shared {
     budgets: Budgets,
     wakes: Wakes,
     counters: Counters,
+    rates: Rates,
     posts: Together<Arc<Posted>>,
     logs: Together<Arc<LogBatch>>,
     links: Links,
@@ -86,6 +87,7 @@ impl Agents {
             budgets: Budgets::default(),
             wakes: Wakes::default(),
             counters: Counters::default(),
+            rates: Rates::default(),
             posts: Together::default(),
             logs: Together::default(),
             links: Links::default(),
@@ -126,6 +128,10 @@ impl Agents {
 
     fn links(&self) -> &Links {
         &self.0.links
+    }
+
+    fn rates(&self) -> &Rates {
+        &self.0.rates
     }
 
     fn counters(&self) -> &Counters {

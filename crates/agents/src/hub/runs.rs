@@ -57,7 +57,7 @@ pub(super) async fn open_run(
     host: Option<i64>,
     model: &str,
 ) -> Result<RunKey> {
-    hosts::require_for(op, agents, agent)?;
+    hosts::require_to_run(op, agents, agent)?;
     let key = RunKey { agent, run: agents.counters().run.next(), session: 1 };
     open(op, hub, agents, key, host, model).await
 }
@@ -72,7 +72,7 @@ pub(super) async fn open_session(
     host: Option<i64>,
     model: &str,
 ) -> Result<RunKey> {
-    hosts::require_for(op, agents, agent)?;
+    hosts::require_to_run(op, agents, agent)?;
     let last = store::last_session(&mut hub.store.read().await?, agent, run).await?;
     open(op, hub, agents, RunKey { agent, run, session: last + 1 }, host, model).await
 }

@@ -51,6 +51,13 @@ pub struct Clients {
     hub: SocketAddr,
     /// What was read and not asked for yet.
     seen: HashMap<String, Vec<Value>>,
+    asked: u64,
+}
+
+fn merge(into: &mut Value, more: Value) {
+    if let (Value::Object(into), Value::Object(more)) = (into, more) {
+        into.extend(more);
+    }
 }
 
 impl Clients {
@@ -58,7 +65,12 @@ impl Clients {
     pub fn of(hub: &TestHub) -> anyhow::Result<Self> {
         let packages = node_packages().context("cargo's build folder cannot be found")?;
         let mut process = Command::new("node")
-            .args(["--no-warnings", "--input-type=module", "--eval", include_str!("runner.mjs")])
+            .args([
+                "--no-warnings",
+                "--input-type=module",
+                "--eval",
+                concat!(include_str!("contract.mjs"), include_str!("runner.mjs")),
+            ])
             // The script's imports are looked for from here.
             .current_dir(packages)
             .stdin(Stdio::piped())
@@ -68,7 +80,7 @@ impl Clients {
             .context("node could not be started")?;
         let input = process.stdin.take().context("standard input is piped")?;
         let output = BufReader::new(process.stdout.take().context("standard output is piped")?).lines();
-        Ok(Self { input, output, process, hub: hub.address(), seen: HashMap::new() })
+        Ok(Self { input, output, process, hub: hub.address(), seen: HashMap::new(), asked: 0 })
     }
 
     /// The process, to be stopped by signals.
@@ -89,31 +101,115 @@ impl Clients {
     /// Connects to a namespace, with more of the library's options.
     pub async fn connect_to(&mut self, id: &str, namespace: &str, options: Value) -> anyhow::Result<()> {
         let auth = json!({ "hubAccessKey": "+secret", "hostName": id, "hostType": "naisys" });
+        let more = json!({ "key": "+secret", "namespace": namespace, "auth": auth, "options": options });
+        self.connect_with(id, more).await
+    }
+
+    /// Connects with all that the script can be told.
+    pub async fn connect_with(&mut self, id: &str, more: Value) -> anyhow::Result<()> {
         let hub = self.hub;
-        self.tell(json!({
-            "do": "connect", "id": id, "host": hub.ip(), "port": hub.port(), "key": "+secret",
-            "namespace": namespace, "auth": auth, "options": options,
-        }))
-        .await
+        let mut command = json!({ "do": "connect", "id": id, "host": hub.ip(), "port": hub.port() });
+        merge(&mut command, more);
+        self.tell(command).await
+    }
+
+    /// Says something and waits for nothing.
+    pub async fn say(&mut self, id: &str, event: &str, payload: Value) -> anyhow::Result<()> {
+        self.tell(json!({ "do": "emit", "id": id, "event": event, "payload": [payload] })).await
+    }
+
+    /// Asks for something; [`Self::answer`] has what comes of it.
+    pub async fn begin(&mut self, id: &str, event: &str, payload: Value) -> anyhow::Result<u64> {
+        self.asked += 1;
+        let n = self.asked;
+        self.tell(json!({ "do": "ask", "id": id, "event": event, "payload": [payload], "n": n })).await?;
+        Ok(n)
+    }
+
+    /// The answer to a question.
+    pub async fn answer(&mut self, id: &str, n: u64) -> anyhow::Result<Value> {
+        let answer =
+            self.sees_that(id, "an answer", |line| line["saw"] == "answer" && line["n"] == n).await?;
+        Ok(answer["answer"].clone())
+    }
+
+    /// Asks and waits for the answer.
+    pub async fn ask(&mut self, id: &str, event: &str, payload: Value) -> anyhow::Result<Value> {
+        let n = self.begin(id, event, payload).await?;
+        self.answer(id, n).await
+    }
+
+    /// Waits for an event; what it carries.
+    pub async fn hears(&mut self, id: &str, event: &str) -> anyhow::Result<Value> {
+        self.hears_that(id, event, |_| true).await
+    }
+
+    /// Waits for an event that carries this; earlier ones of that name are forgotten.
+    pub async fn hears_that(
+        &mut self,
+        id: &str,
+        event: &str,
+        is: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
+        loop {
+            let line =
+                self.sees_that(id, event, |line| line["saw"] == "event" && line["event"] == event).await?;
+            if is(&line["payload"][0]) {
+                return Ok(line["payload"][0].clone());
+            }
+        }
+    }
+
+    /// Something over HTTP: the status, the headers, and what is in it.
+    pub async fn http(&mut self, key: &str, request: Value) -> anyhow::Result<Value> {
+        self.asked += 1;
+        let (n, hub) = (self.asked, self.hub);
+        let mut command =
+            json!({ "do": "http", "id": "HTTP", "n": n, "host": hub.ip(), "port": hub.port(), "key": key });
+        merge(&mut command, request);
+        self.tell(command).await?;
+        self.sees_that("HTTP", "an answer", |line| line["n"] == n).await
     }
 
     /// Reads on until a client sees something. What it sees besides is kept.
     pub async fn sees(&mut self, id: &str, saw: &str) -> anyhow::Result<Value> {
-        let found = tokio::time::timeout(PATIENCE, self.find(id, saw)).await;
-        found.unwrap_or_else(|_| Err(anyhow::anyhow!("{id} never saw {saw:?}; {:?}", self.seen)))
+        self.sees_that(id, saw, |line| line["saw"] == saw).await
     }
 
-    async fn find(&mut self, id: &str, saw: &str) -> anyhow::Result<Value> {
+    async fn sees_that(
+        &mut self,
+        id: &str,
+        what: &str,
+        is: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
+        let found = tokio::time::timeout(PATIENCE, self.find(id, is)).await;
+        found.unwrap_or_else(|_| Err(anyhow::anyhow!("{id} never saw {what:?}; {:?}", self.seen.get(id))))
+    }
+
+    async fn find(&mut self, id: &str, is: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
         loop {
             let lines = self.seen.entry(id.to_owned()).or_default();
-            if let Some(at) = lines.iter().position(|line| line["saw"] == saw) {
+            if let Some(at) = lines.iter().position(&is) {
                 return Ok(lines.remove(at));
             }
             let line = self.output.next_line().await?.context("node has ended")?;
             let line: Value = serde_json::from_str(&line)?;
+            anyhow::ensure!(line["saw"] != "malformed", "a program of NAISYS would end: {line}");
             let id = line["id"].as_str().context("an id")?.to_owned();
             self.seen.entry(id).or_default().push(line);
         }
+    }
+
+    /// Goes on at another address.
+    pub fn go_to(&mut self, hub: SocketAddr) {
+        self.hub = hub;
+    }
+
+    /// All that a client has heard of an event until now, and keeps.
+    pub fn heard(&self, id: &str, event: &str) -> Vec<Value> {
+        let lines = self.seen.get(id).into_iter().flatten();
+        let of = lines.filter(|line| line["saw"] == "event" && line["event"] == event);
+        of.map(|line| line["payload"][0].clone()).collect()
     }
 
     /// Whether a client has seen something that nobody asked for yet.

@@ -4,4 +4,5 @@
 
 mod clients;
 mod import;
+mod naisys;
 mod socket_io;

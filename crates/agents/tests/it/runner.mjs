@@ -33,13 +33,13 @@ function pin(host, port, key) {
 
 const agents = new Map();
 
-async function connect({ id, host, port, key, namespace, auth, options }) {
+async function connect({ id, host, port, key, namespace, auth, options, strict }) {
   const trusted = `${host}:${port} ${key}`;
   if (!agents.has(trusted)) {
     agents.set(trusted, pin(host, port, key));
   }
   const agent = await agents.get(trusted);
-  const client = { auth, answers: {}, held: [] };
+  const client = { auth, answers: {}, held: {}, holds: new Set() };
   clients.set(id, client);
   const socket = io(`https://${host}:${port}${namespace}`, {
     agent,
@@ -69,7 +69,15 @@ async function connect({ id, host, port, key, namespace, auth, options }) {
   });
   socket.onAny((event, ...rest) => {
     const ack = typeof rest.at(-1) === 'function' ? rest.pop() : undefined;
+    const problem = strict ? wrong(event, rest) : undefined;
+    if (problem) {
+      tell(id, 'malformed', { event, problem, payload: rest });
+    }
     tell(id, 'event', { event, payload: rest, asked: ack !== undefined });
+    if (ack && client.holds.has(event)) {
+      client.held[event] = ack;
+      return;
+    }
     if (ack && event in client.answers) {
       ack(client.answers[event]);
     }
@@ -87,6 +95,26 @@ const commands = {
   answerWith: ({ id, event, answer }) => {
     clients.get(id).answers[event] = answer;
     tell(id, 'ready');
+  },
+  // From now on it thinks about what it is asked, until it is told what to answer.
+  hold: ({ id, event }) => {
+    clients.get(id).holds.add(event);
+    tell(id, 'ready');
+  },
+  release: ({ id, event, answer }) => {
+    clients.get(id).held[event](answer);
+    delete clients.get(id).held[event];
+  },
+  // Anything over HTTP, as agents bring and fetch their files.
+  http: async ({ id, n, host, port, key, method, path, headers, body }) => {
+    const agent = await pin(host, port, key);
+    const request = https.request({ host, port, agent, method, path, headers }, (answer) => {
+      let text = '';
+      answer.on('data', (part) => { text += part; });
+      answer.on('end', () => tell(id, 'answer', { n, status: answer.statusCode, headers: answer.headers, text }));
+    });
+    request.on('error', (error) => tell(id, 'answer', { n, error: error.message }));
+    request.end(body);
   },
   show: ({ id, auth }) => { clients.get(id).auth = auth; },
   leave: ({ id }) => clients.get(id).socket.disconnect(),

@@ -19,6 +19,9 @@ pub enum Node {
         /// Let its earlier keys in for this long
         #[arg(long, value_name = "PERIOD", default_value = "0s")]
         grace: Period,
+        /// Print the key as 64 hex characters, for programs that know no fingerprint
+        #[arg(long)]
+        plain: bool,
     },
     /// List the nodes
     List {

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use http::Method;
 use nave_core::api;
 use nave_core::node::{Happening, Invitation, JoinRequest, Joined, NodeFolder, NodeRuntime, Peers, RunError};
+use nave_link::access_key::AccessKey;
 use nave_link::random::Random;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -68,10 +69,14 @@ pub async fn run(context: &Context<'_>, command: Node) -> anyhow::Result<()> {
             printer.talk(format!("nave: {name} is known by that key from now on"));
             Ok(())
         }
-        Node::Add { name, roles, grace } => {
+        Node::Add { name, roles, grace, plain } => {
             let request = api::MintKey { roles, grace_seconds: grace.0.as_secs() };
-            let key: api::KeyText =
+            let mut key: api::KeyText =
                 context.hub().await?.post(&format!("{}/key", node(&name)), &request).await?;
+            if plain {
+                let whole: AccessKey = key.key.parse()?;
+                key.key = whole.plain().context("the hub made a key that has no plain form")?.to_string();
+            }
             printer.talk(format!(
                 "nave: this key is {name}'s alone and is shown only once; give it as HUB_ACCESS_KEY"
             ));

@@ -68,6 +68,14 @@ pub fn authorization(context: &Context<'_>) -> anyhow::Result<()> {
         ),
         None => format!("{:<7} {method:<50} a client, about what is its own", "/ws"),
     }));
+    rows.extend(nave_agents::hub::dialect::naisys::EVENTS.iter().map(|(event, action)| {
+        format!(
+            "{:<7} {event:<50} {:<24} {}, or a supervisor that the configuration lets in",
+            "naisys",
+            action.name,
+            action.who()
+        )
+    }));
     rows.extend(nave_boards::link::EXPORTER_METHODS.iter().map(|method| {
         let action = nave_boards::hub::REGISTER;
         format!("{:<7} {method:<50} {:<24} {}", "boards", action.name, action.who())

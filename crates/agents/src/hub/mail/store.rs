@@ -227,15 +227,17 @@ pub(super) async fn recipients(reader: &mut Reader, ids: &[i64]) -> Result<HashM
 }
 
 /// Files, each with its number.
-pub(super) async fn attachments(reader: &mut Reader, ids: &[i64]) -> Result<Vec<(i64, Attachment)>> {
+/// Files by their numbers, each with the agent that brought it.
+pub(super) async fn attachments(reader: &mut Reader, ids: &[i64]) -> Result<Vec<(i64, i64, Attachment)>> {
     let mut files = Vec::with_capacity(ids.len());
     for ids in in_sizes(ids) {
         let sql = format!(
-            "SELECT id, public_id, filename, size FROM agents_attachments WHERE id IN ({}) ORDER BY id",
+            "SELECT id, uploaded_by, public_id, filename, size FROM agents_attachments WHERE id IN ({}) \
+             ORDER BY id",
             numbers(ids)
         );
         for row in sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut **reader).await? {
-            files.push((row.try_get(0)?, attachment(&row, 1)?));
+            files.push((row.try_get(0)?, row.try_get(1)?, attachment(&row, 2)?));
         }
     }
     Ok(files)

@@ -44,7 +44,15 @@ pub(in crate::hub) async fn write_costs(
     whose.sort_unstable();
     whose.dedup();
     for agent in &whose {
-        hosts::require_for(op, agents, *agent)?;
+        hosts::require_to_run(op, agents, *agent)?;
+    }
+    let is_less = |entry: &CostEntry| {
+        let tokens = [entry.input, entry.output, entry.cache_write, entry.cache_read];
+        entry.cost.0 < 0 || tokens.iter().any(|count| *count < 0)
+    };
+    if batch.entries.iter().any(is_less) {
+        // Else a host could give its agents more to spend.
+        return Err(Error::invalid("entries", "costs and tokens must be 0 or more"));
     }
     if batch.entries.is_empty() {
         return Ok(whose);

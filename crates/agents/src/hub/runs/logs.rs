@@ -53,7 +53,7 @@ pub(in crate::hub) async fn write_logs(
     let mut may = BTreeMap::new();
     for line in &lines {
         let agent = line.key.agent;
-        may.entry(agent).or_insert_with(|| hosts::require_for(op, agents, agent).is_ok());
+        may.entry(agent).or_insert_with(|| hosts::require_to_run(op, agents, agent).is_ok());
     }
     let (lines, left_out): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| may[&line.key.agent]);
     if lines.is_empty() {

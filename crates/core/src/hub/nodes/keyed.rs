@@ -182,18 +182,32 @@ pub async fn admit(
             checked.map(|()| (None, KeyUsed::Shared { secret_hash }))
         }
     };
-    let (node, used) = match checked {
-        Ok(checked) => checked,
+    match counted(op, hub, checked).await? {
+        (Some(node), used) => as_itself(op, hub, node, name, used).await,
+        (None, used) => by_name(op, hub, name, shared, used).await,
+    }
+}
+
+/// As [`admit`], for a program that shows its own key in the plain form ([`AccessKey::plain`]). The shared key has none.
+pub async fn admit_plain(op: &Op, hub: &Hub, plain: &str, name: &str) -> Result<Admitted, Refusal> {
+    hub.wrong_keys.check(op.source)?;
+    let checked = node_keys::owner_of_plain(hub, plain).await;
+    let (own, id, secret_hash) = counted(op, hub, checked).await?;
+    as_itself(op, hub, own.node, name, KeyUsed::Own { id, secret_hash }).await
+}
+
+/// What came of looking at a key; a wrong one is counted against the address that it came from.
+async fn counted<T>(op: &Op, hub: &Hub, checked: Result<T, Error>) -> Result<T, Refusal> {
+    match checked {
+        Ok(checked) => {
+            hub.wrong_keys.right(op.source);
+            Ok(checked)
+        }
         Err(Error::Unauthenticated(words)) => {
             note_wrong_key(op, hub, "access key").await?;
-            return Err(Refusal::WrongKey(words));
+            Err(Refusal::WrongKey(words))
         }
-        Err(error) => return Err(error.into()),
-    };
-    hub.wrong_keys.right(op.source);
-    match node {
-        Some(node) => as_itself(op, hub, node, name, used).await,
-        None => by_name(op, hub, name, shared, used).await,
+        Err(error) => Err(error.into()),
     }
 }
 

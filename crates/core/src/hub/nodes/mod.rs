@@ -294,7 +294,8 @@ async fn note_presence(
     act.commit().await
 }
 
-async fn still_member(hub: &Hub, id: NodeId) -> Result<bool> {
+/// Whether a node is a member: it has joined, and was not revoked.
+pub async fn still_member(hub: &Hub, id: NodeId) -> Result<bool> {
     let mut reader = hub.store.read().await?;
     Ok(store::by_id(&mut reader, id).await?.is_some_and(|row| row.status == NodeStatus::Active))
 }

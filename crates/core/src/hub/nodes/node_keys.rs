@@ -73,6 +73,14 @@ pub(super) async fn owner(hub: &Hub, key: &AccessKey, id: &str) -> Result<OwnKey
     good(hub, id, &key.secret().hash()).await
 }
 
+/// The node whose own access key has this plain form, and the key's id and hash.
+pub(super) async fn owner_of_plain(hub: &Hub, plain: &str) -> Result<(OwnKey, String, String)> {
+    let hash = AccessKey::hash_of_plain(plain).ok_or_else(refused)?;
+    // A secret of 256 random bits is found by nobody who does not have it, however long a search takes.
+    let id = store::node_key_with(&mut *hub.store.read().await?, &hash).await?.ok_or_else(refused)?;
+    Ok((good(hub, &id, &hash).await?, id, hash))
+}
+
 /// As [`owner`], for a key of which only the secret's hash is at hand.
 pub(super) async fn good(hub: &Hub, id: &str, hash: &str) -> Result<OwnKey> {
     let mut reader = hub.store.read().await?;

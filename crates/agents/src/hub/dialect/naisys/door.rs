@@ -38,11 +38,11 @@ impl From<Error> for Turned {
 
 impl From<Refusal> for Turned {
     fn from(refusal: Refusal) -> Self {
-        if refusal.is_final() {
-            // A program of NAISYS looks for these words, says them, and ends.
-            Self::Away("Invalid access key", "invalid_access_key")
-        } else {
-            Self::Back(refusal.to_string())
+        // A program of NAISYS looks for these words, says them, and ends.
+        match refusal {
+            Refusal::Name(_) => Self::Away("Missing hostName", "missing_host_name"),
+            refusal if refusal.is_final() => Self::Away("Invalid access key", "invalid_access_key"),
+            refusal => Self::Back(refusal.to_string()),
         }
     }
 }
@@ -67,15 +67,6 @@ impl Naisys {
 
     async fn let_in(&self, asking: Asking, shown: Shown) -> Result<Session, Turned> {
         let hub = self.hub()?;
-        let Ok(key) = shown.key.parse::<AccessKey>() else {
-            // What is no key at all is counted as a wrong one.
-            hub.wrong_keys.check(Some(asking.source)).map_err(|error| Turned::Back(error.message()))?;
-            hub.wrong_keys.wrong(Some(asking.source));
-            return Err(Turned::Away("Invalid access key", "invalid_access_key"));
-        };
-        if shown.host_name.is_empty() {
-            return Err(Turned::Away("Missing hostName", "missing_host_name"));
-        }
         let op = Op {
             actor: Actor::Anonymous,
             source: Some(asking.source),
@@ -83,7 +74,14 @@ impl Naisys {
             clock: hub.clock.clone(),
         };
         let config = &self.0.agents.config().naisys;
-        let admitted = keyed::admit(&op, &hub, &key, &shown.host_name, config.shared_key).await?;
+        let admitted = match shown.key.parse::<AccessKey>() {
+            Ok(key) => keyed::admit(&op, &hub, &key, &shown.host_name, config.shared_key).await?,
+            // Later programs know no fingerprint. What is no key at all is counted as a wrong one.
+            Err(_) => keyed::admit_plain(&op, &hub, &shown.key, &shown.host_name).await?,
+        };
+        if shown.host_name.is_empty() {
+            return Err(Turned::Away("Missing hostName", "missing_host_name"));
+        }
         let is_supervisor =
             !admitted.shared() && config.supervisors.iter().any(|name| name == admitted.name());
         if shown.is_supervisor && !is_supervisor {
@@ -91,13 +89,13 @@ impl Naisys {
             return Err(Turned::Away("Invalid access key", "invalid_access_key"));
         }
         if is_supervisor {
-            self.supervisor(asking, admitted).await
+            self.supervisor(op, asking, admitted).await
         } else {
             self.runner(op, asking, shown, admitted).await
         }
     }
 
-    async fn supervisor(&self, asking: Asking, admitted: Admitted) -> Result<Session, Turned> {
+    async fn supervisor(&self, op: Op, asking: Asking, admitted: Admitted) -> Result<Session, Turned> {
         let hub = self.hub()?;
         let client = Client {
             dialect: "naisys",
@@ -116,9 +114,14 @@ impl Naisys {
             allowance: Allowance::new(hub.clock.now()).into(),
             stay: None,
         };
-        let connection = self.connected().enter(None, &asking.socket, admitted.node());
-        self.greet(&asking.socket, None).await?;
-        Ok(session(connection))
+        let connection = self.connected().enter(None, &asking, admitted.node());
+        let session = session(connection);
+        // Revoked meanwhile: nobody has put it out yet.
+        let greeted = match keyed::check(&op, &hub, &admitted).await {
+            Ok(_) => self.greet(&session.socket, None).await.map_err(Turned::from),
+            Err(refusal) => Err(refusal.into()),
+        };
+        self.or_leave(session, greeted).await
     }
 
     async fn runner(
@@ -141,16 +144,23 @@ impl Naisys {
             version: version.clone(),
             address: Some(asking.source),
         };
+        // Before it is noted that anybody came: who is there already is still known by where it came from.
+        let known = agents.directory().read().host_named(name).ok().map(|row| row.id);
+        if let Some(known) = known {
+            self.make_room(&op, known, &admitted).await?;
+        }
         let host = hosts::arrive(&op, &hub, agents, arrival).await?;
-        self.make_room(&op, host, &admitted).await?;
         let stay = nodes::enter(&op, &hub, &admitted, version.as_deref().unwrap_or("naisys")).await?;
-        let connection = self.connected().enter(Some(host), &asking.socket, admitted.node());
-        if let Some(before) = agents.live().enter(host, connection, link(&asking.socket)) {
+        let (connection, before) = {
+            // Together, so that of two that come at once both know the same one.
+            let mut connected = self.connected();
+            let connection = connected.enter(Some(host), &asking, admitted.node());
+            (connection, agents.live().enter(host, connection, link(&asking.socket)))
+        };
+        if let Some(before) = before {
             before.close("a newer connection took its place");
         }
-        self.greet(&asking.socket, Some(host)).await?;
-        crate::hub::wake::soon(&hub);
-        Ok(Session {
+        let session = Session {
             name: name.to_owned(),
             socket: asking.socket,
             connection,
@@ -160,14 +170,28 @@ impl Naisys {
             may_be_again: AtomicBool::new(true),
             allowance: Allowance::new(hub.clock.now()).into(),
             stay: Some(stay),
-        })
+        };
+        let greeted = self.greet(&session.socket, Some(host)).await.map_err(Turned::from);
+        crate::hub::wake::soon(&hub);
+        self.or_leave(session, greeted).await
+    }
+
+    /// A connection that was entered and is not let in has to leave again.
+    async fn or_leave(&self, session: Session, greeted: Result<(), Turned>) -> Result<Session, Turned> {
+        match greeted {
+            Ok(()) => Ok(session),
+            Err(turned) => {
+                self.leave(session).await;
+                Err(turned)
+            }
+        }
     }
 
     /// A host that is connected already is asked whether it lives: if so, the newcomer waits outside, and takes over by
     /// itself when the other ends; if not, it is the newcomer's.
     async fn make_room(&self, op: &Op, host: i64, admitted: &Admitted) -> Result<(), Turned> {
         let before = self.connected().hosts.get(&host).cloned();
-        let Some(There { socket, .. }) = before else {
+        let Some(There { socket, source, .. }) = before else {
             if self.0.agents.live().is_online(host) {
                 return Err(Turned::Back("this host is connected by another program already".to_owned()));
             }
@@ -175,9 +199,7 @@ impl Naisys {
         };
         if socket.alive(SIGN_OF_LIFE).await {
             let hub = self.hub()?;
-            let address =
-                self.0.agents.directory().read().host(host).and_then(|row| row.last_address.clone());
-            keyed::note_used_twice(op, &hub, admitted, &address.unwrap_or_default()).await?;
+            keyed::note_used_twice(op, &hub, admitted, &source.to_string()).await?;
             return Err(Turned::Back("this host is connected already, and lives".to_owned()));
         }
         socket.close();

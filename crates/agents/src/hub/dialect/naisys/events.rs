@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use nave_core::hub::access;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
 use nave_core::hub::identity;
@@ -14,12 +15,14 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::super::socket_io::Event;
-use super::Naisys;
 use super::session::Session;
 use super::wire::{self, Found, Listed, Message};
+use super::{EVENTS, Naisys};
 use crate::api::Nanodollars;
 use crate::api::{CostEntry, NewLogLine, RunKey};
+use crate::hub::directory::AgentRow;
 use crate::hub::dispatch::{self, Start};
+use crate::hub::hosts;
 use crate::hub::live::{Answer, Happening};
 use crate::hub::mail::{self, Direction, Post, Wanted};
 use crate::hub::runs::{self, CostBatch};
@@ -49,6 +52,15 @@ fn told(error: &Error) -> String {
     }
 }
 
+/// Lets pass who may send this event at all. What it is about is the services' to look at.
+fn may_say(op: &Op, name: &str) -> Result<()> {
+    match EVENTS.iter().find(|(known, _)| *known == name) {
+        Some((_, action)) => access::require(op, *action),
+        // The original never answers what it does not know; here nobody waits for ever.
+        None => Err(Error::invalid("event", format!("there is no event named {name:?}"))),
+    }
+}
+
 fn failed(error: &Error) -> Value {
     json!({ "success": false, "error": told(error) })
 }
@@ -66,6 +78,13 @@ impl Naisys {
         let op = session.op(hub);
         let Event { name, payload, ack } = event;
         let payload = payload.as_deref();
+        if let Err(error) = may_say(&op, &name) {
+            match ack {
+                Some(ack) => ack.answer(&failed(&error)),
+                None => tracing::warn!(host = session.name, event = name, %error, "an event was left out"),
+            }
+            return;
+        }
         // What takes as long as another host takes must hold up nothing else of this one.
         match name.as_str() {
             "agent_start" | "agent_stop" | "agent_peek" => {
@@ -179,7 +198,7 @@ impl Naisys {
                         wire::MailListFilter::Sent => Direction::Sent,
                     }),
                     participants: asked.with_user_ids.map(|with| self.participants(asked.user_id, &with)),
-                    skip: asked.skip.unwrap_or_default(),
+                    skip: asked.skip.unwrap_or_default().max(0),
                     limit: asked.take.unwrap_or(20).clamp(0, MOST),
                     ..Wanted::default()
                 };
@@ -194,6 +213,9 @@ impl Naisys {
             }
             "mail_unread" => {
                 let asked: wire::MailUnread = read(payload)?;
+                if self.is_guest(op, asked.user_id) {
+                    return Ok(Some(json!({ "success": true, "messages": [] })));
+                }
                 let wanted = Wanted {
                     kind: Some(asked.kind),
                     unread: true,
@@ -228,12 +250,18 @@ impl Naisys {
                 let messages: Vec<Found> = mails.into_iter().map(Found::from).collect();
                 json!({ "success": true, "messages": messages })
             }
-            other => {
-                // As the original: what it does not know it does not answer, but here nobody waits for ever.
-                return Err(Error::invalid("event", format!("there is no event named {other:?}")));
-            }
+            // It stands in the table, and here it does not.
+            other => return Err(Error::internal(format!("nobody does what {other:?} asks for"))),
         };
         Ok(Some(answer))
+    }
+
+    /// Whether a host asks for a person whose mail is none of its affair. Every runner has one among its agents and asks for
+    /// its mail, on a restricted host too, where it then has none.
+    fn is_guest(&self, op: &Op, agent: i64) -> bool {
+        let agents = &self.0.agents;
+        let is_human = agents.directory().read().agent(agent).is_some_and(AgentRow::is_human);
+        is_human && hosts::require_for(op, agents, agent).is_err()
     }
 
     /// The names of everybody in a conversation, as messages have them.

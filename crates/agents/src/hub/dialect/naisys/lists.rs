@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::super::socket_io::{Prepared, Socket};
 use super::Naisys;
 use crate::api::{HostKind, Model};
+use crate::hub::directory::AgentRow;
 use crate::hub::roster;
 use crate::hub::settings::{self, Revealed};
 
@@ -146,8 +147,10 @@ impl Naisys {
     pub(super) fn own_agents(&self, host: Option<i64>) -> Vec<i64> {
         let Some(host) = host else { return Vec::new() };
         let (rows, live) = (self.0.agents.directory().read(), self.0.agents.live());
-        let is_own = |agent: &i64| rows.may_start_on(*agent, host) || live.is_active_on(*agent, host);
-        rows.agents().filter(|row| !row.archived).map(|row| row.id).filter(is_own).collect()
+        // Every host says that a person is there, which gives it no key.
+        let runs = |row: &AgentRow| !row.is_human() && live.is_active_on(row.id, host);
+        let is_own = |row: &&AgentRow| !row.archived && (rows.may_start_on(row.id, host) || runs(row));
+        rows.agents().filter(is_own).map(|row| row.id).collect()
     }
 
     pub(super) async fn agents_list(&self, hub: &Hub, host: Option<i64>) -> Result<Prepared> {

@@ -11,6 +11,7 @@ mod session;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use nave_core::hub::access::Action;
@@ -89,13 +90,16 @@ struct There {
     socket: Socket,
     /// Whose key it came with.
     node: NodeId,
+    /// From where.
+    source: IpAddr,
 }
 
 impl Connected {
     /// Notes a connection: of a host, or of a supervisor.
-    fn enter(&mut self, host: Option<i64>, socket: &Socket, node: NodeId) -> u64 {
+    fn enter(&mut self, host: Option<i64>, asking: &Asking, node: NodeId) -> u64 {
         self.last += 1;
-        let there = There { connection: self.last, socket: socket.clone(), node };
+        let (connection, socket, source) = (self.last, asking.socket.clone(), asking.source);
+        let there = There { connection, socket, node, source };
         match host {
             Some(host) => self.hosts.insert(host, there),
             None => self.supervisors.insert(self.last, there),

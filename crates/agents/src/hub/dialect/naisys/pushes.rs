@@ -161,10 +161,6 @@ impl Naisys {
         let supervisors: Vec<Socket> =
             self.connected().supervisors.values().map(|there| there.socket.clone()).collect();
         let mut last = self.0.pushes.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if supervisors.is_empty() {
-            // Whoever comes later is told that it missed something.
-            return;
-        }
         if last.len() > MOST_SESSIONS {
             last.clear();
         }
@@ -189,6 +185,10 @@ impl Naisys {
             }));
         }
         drop(last);
+        if supervisors.is_empty() {
+            // Whoever comes later is told by the number before that it missed something.
+            return;
+        }
         let at = stamp(batch.at);
         let update = |(key, (latest, lines)): (RunKey, (i64, i64))| {
             json!({

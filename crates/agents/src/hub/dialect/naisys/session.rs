@@ -82,13 +82,11 @@ pub(super) struct Runner {
 impl HostLink for Runner {
     fn order(&self, order: Order, from_host: Option<i64>) -> BoxFuture<'static, Result<Answer, Lost>> {
         let (event, mut payload) = match order {
-            Order::Start { agent, task, requester } => {
+            // On whose behalf is not said: the original does not either.
+            Order::Start { agent, task, requester: _ } => {
                 let mut payload = json!({ "startUserId": agent });
                 if let Some(task) = task {
                     payload["taskDescription"] = task.into();
-                }
-                if let Some(requester) = requester {
-                    payload["requesterUserId"] = requester.into();
                 }
                 ("agent_start", payload)
             }

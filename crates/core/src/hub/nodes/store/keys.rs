@@ -34,6 +34,15 @@ pub async fn node_key(reader: &mut AnyConnection, id: &str) -> Result<Option<Nod
     }))
 }
 
+/// The id of the access key whose secret has this hash.
+pub async fn node_key_with(reader: &mut AnyConnection, secret_hash: &str) -> Result<Option<String>> {
+    let id = sqlx::query_scalar("SELECT id FROM node_keys WHERE secret_hash = $1")
+        .bind(secret_hash)
+        .fetch_optional(reader)
+        .await?;
+    Ok(id)
+}
+
 /// Whether a node was given an access key of its own.
 pub async fn has_node_key(reader: &mut AnyConnection, node: NodeId) -> Result<bool> {
     let keys: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM node_keys WHERE node_id = $1")
