@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails has nothing better to do")]
 
 mod clients;
+mod raw;
 mod socket_io;
