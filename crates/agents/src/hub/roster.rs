@@ -117,6 +117,7 @@ pub async fn create(op: &Op, hub: &Arc<Hub>, agents: &Agents, new: NewAgent) -> 
     agents.directory().write().put_agent(row);
     drop(turn);
     agents.live().tell(&Happening::Agents);
+    super::budgets::review(&hub.op("agents.budgets"), hub, agents).await?;
     show(op, agents, &name)
 }
 
@@ -222,6 +223,7 @@ pub async fn change(
     agents.directory().write().put_agent(row);
     drop(turn);
     agents.live().tell(&Happening::Agents);
+    super::budgets::review(&hub.op("agents.budgets"), hub, agents).await?;
     if stops {
         super::dispatch::stop_in_background(op, hub, agents, id, "It was disabled");
     }

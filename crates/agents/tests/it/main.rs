@@ -5,4 +5,5 @@
 mod clients;
 mod import;
 mod naisys;
+mod raw;
 mod socket_io;

@@ -214,7 +214,7 @@ async fn a_runner_put_out_comes_back_at_once_and_one_cut_off_after_a_while() -> 
     assert_eq!(clients.sees("BOX", "event").await?["event"], "goodbye", "what waits is sent before");
     assert_eq!(clients.sees("BOX", "disconnect").await?["reason"], "io server disconnect");
     clients.sees("BOX", "connect").await?;
-    assert!(!clients.has_seen("BOX", "attempt"), "it is the same connection");
+    assert!(!clients.has_seen("BOX", "attempt"), "it does not wait");
 
     let socket = book.socket("BOX").await?;
     socket.emit("goodbye", &json!({}))?;
@@ -393,7 +393,9 @@ async fn a_hub_that_stops_lets_its_runners_come_back() -> anyhow::Result<()> {
     hub.stop().await;
     assert_eq!((book.ended("BOX").await?, book.ended("POLLS").await?), (Gone::Stopping, Gone::Stopping));
     for name in ["BOX", "POLLS"] {
-        assert_eq!(clients.sees(name, "disconnect").await?["reason"], "transport close");
+        // Who was between two polls only finds nobody there.
+        let why = clients.sees(name, "disconnect").await?["reason"].clone();
+        assert!(why == "transport close" || (why == "transport error" && name == "POLLS"), "{name}: {why}");
         clients.sees(name, "attempt").await?;
     }
     Ok(())

@@ -218,7 +218,7 @@ impl Socket {
         self.0.connection.close(Gone::Closed);
     }
 
-    /// Puts the client out of the namespace; it comes back at once.
+    /// Puts the client out of the namespace; it comes back at once, by a new connection if it is in no other namespace.
     pub fn disconnect(&self) {
         // Who has ended or is too slow is out anyway.
         let _ = self.0.send(packet::disconnected(self.0.namespace));

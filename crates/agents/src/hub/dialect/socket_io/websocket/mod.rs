@@ -45,7 +45,7 @@ where
     };
     let proved = tokio::select! {
         proved = tokio::time::timeout(connection.settings().upgrade_within, proved) => proved.ok().flatten(),
-        () = connection.closing.cancelled() => None,
+        () = too_late(&connection) => None,
     };
     if proved.is_some() {
         connection.upgraded();
@@ -57,6 +57,14 @@ where
         let _ = say_goodbye(&mut writer, NORMAL).await;
     };
     let _ = tokio::time::timeout(connection.settings().goodbye, goodbye).await;
+}
+
+/// A connection that ends while its client moves says its last words where the client is next.
+async fn too_late(connection: &Connection) {
+    connection.closing.cancelled().await;
+    let said = connection.closed.cancelled();
+    // Whether in time or not, it is over.
+    let _ = tokio::time::timeout(connection.settings().goodbye, said).await;
 }
 
 /// Waits for one packet; nothing else may come.
@@ -196,6 +204,17 @@ where
 {
     loop {
         tokio::select! {
+            biased;
+            payload = pongs.next() => {
+                let mut bytes = Vec::new();
+                frame::write(&mut bytes, Kind::Pong, &payload);
+                timely(connection, async {
+                    writer.write_all(&bytes).await?;
+                    writer.flush().await
+                })
+                .await
+                .ok()?;
+            }
             Batch { packets, last } = connection.next_batch() => {
                 write(connection, writer, &packets).await.ok()?;
                 if let Some(why) = last {
@@ -205,14 +224,6 @@ where
                         _ => NORMAL,
                     });
                 }
-            }
-            payload = pongs.next() => {
-                let mut bytes = Vec::new();
-                frame::write(&mut bytes, Kind::Pong, &payload);
-                timely(connection, async {
-                    writer.write_all(&bytes).await?;
-                    writer.flush().await
-                }).await.ok()?;
             }
         }
     }
@@ -243,3 +254,6 @@ async fn timely(
         .await
         .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
 }
+
+#[cfg(test)]
+mod tests;
