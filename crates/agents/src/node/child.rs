@@ -18,7 +18,7 @@ use crate::link::StartAgent;
 
 /// What a program finds of the host's environment.
 const PASSED_ON: [&str; 5] = ["PATH", "LANG", "LC_ALL", "TZ", "USER"];
-/// The longest value in an environment, in bytes (Linux, MAX_ARG_STRLEN).
+/// The longest value in an environment, in bytes (Linux, `MAX_ARG_STRLEN`).
 const LONGEST_VALUE: usize = 128 << 10;
 
 /// Where the agents of a host find the hub.
@@ -28,7 +28,7 @@ pub(super) struct HubAddress {
     pub(super) key: String,
 }
 
-/// Starts processes. The kernel ends a keeper with the thread that started it (`prctl(2)`, PR_SET_PDEATHSIG), so that must
+/// Starts processes. The kernel ends a keeper with the thread that started it (`prctl(2)`, `PR_SET_PDEATHSIG`), so that must
 /// be one that lives as long as the host.
 pub(super) struct Starter(mpsc::Sender<Order>);
 

@@ -197,19 +197,15 @@ impl Host {
             // Without a hub, nobody takes them.
             let _ = tokio::time::timeout(LAST_WORDS, self.spool.drained()).await;
         });
-        match outcome {
-            Some(outcome) => {
-                self.stop_all("the host has no hub any more").await;
-                outcome
-            }
-            None => {
-                tokio::select! {
-                    () = &mut ending => {}
-                    _ = &mut link => ending.await,
-                }
-                Ok(())
-            }
+        if let Some(outcome) = outcome {
+            self.stop_all("the host has no hub any more").await;
+            return outcome;
         }
+        tokio::select! {
+            () = &mut ending => {}
+            _ = &mut link => ending.await,
+        }
+        Ok(())
     }
 
     async fn stop_all(&self, reason: &str) {

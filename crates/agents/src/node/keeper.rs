@@ -38,7 +38,7 @@ pub struct Keep {
 /// # Errors
 ///
 /// When the command cannot be started.
-pub fn keep(keep: Keep) -> io::Result<u8> {
+pub fn keep(keep: &Keep) -> io::Result<u8> {
     prctl::set_child_subreaper(true)?;
     prctl::set_pdeathsig(Signal::SIGHUP)?;
     let mut signals = SigSet::empty();
@@ -53,10 +53,6 @@ pub fn keep(keep: Keep) -> io::Result<u8> {
     let Some((program, arguments)) = keep.inner.split_first() else {
         return Err(io::Error::other("nothing says how the command is started"));
     };
-    #[expect(
-        clippy::zombie_processes,
-        reason = "all children are waited for below, by whatever way they came"
-    )]
     let child = Command::new(program).args(arguments).args(&keep.command).process_group(0).spawn()?;
     let main = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
     let mut grace = Some(keep.grace);
@@ -123,7 +119,7 @@ fn pause(time: Duration) {
 }
 
 /// Whatever was started below this process and lives. Whoever forks away becomes a child of this one (`prctl(2)`,
-/// PR_SET_CHILD_SUBREAPER).
+/// `PR_SET_CHILD_SUBREAPER`).
 fn descendants() -> Vec<Pid> {
     let mut parents = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {

@@ -213,12 +213,12 @@ impl Run {
                 let read = |from, is_error| run.read(&host, from, is_error);
                 let out = async {
                     if let Some(out) = out {
-                        read(Output::Out(out), false).await
+                        read(Output::Out(out), false).await;
                     }
                 };
                 let err = async {
                     if let Some(err) = err {
-                        read(Output::Err(err), true).await
+                        read(Output::Err(err), true).await;
                     }
                 };
                 tokio::join!(out, err);

@@ -1,4 +1,4 @@
-//! `/nave/v1/agent-mails`.
+//! `/nave/v1/agent-mails`: messages, as agents and people read and send them.
 
 use axum::extract::State;
 use axum::{Extension, Json};

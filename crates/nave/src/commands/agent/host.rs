@@ -117,7 +117,7 @@ pub fn keep(args: agent::Keep) -> ExitCode {
         grace: Duration::from_secs(args.grace),
         command: args.command.clone(),
     };
-    match keeper::keep(keep) {
+    match keeper::keep(&keep) {
         Ok(status) => ExitCode::from(status),
         Err(error) => failed(error, 126),
     }
