@@ -111,6 +111,7 @@ pub async fn create(op: &Op, hub: &Arc<Hub>, agents: &Agents, new: NewAgent) -> 
     act.commit().await?;
     agents.directory().write().put_agent(row);
     agents.live().tell(&Happening::Agents);
+    super::budgets::review(&hub.op("agents.budgets"), hub, agents).await?;
     show(op, agents, &name)
 }
 
@@ -215,6 +216,7 @@ pub async fn change(
     let stops = !row.may_run();
     agents.directory().write().put_agent(row);
     agents.live().tell(&Happening::Agents);
+    super::budgets::review(&hub.op("agents.budgets"), hub, agents).await?;
     if stops {
         super::dispatch::stop_in_background(op, hub, agents, id, "It was disabled");
     }

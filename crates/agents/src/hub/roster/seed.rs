@@ -13,7 +13,7 @@ use nave_core::hub::op::Op;
 use super::{event, make};
 use crate::api::{AgentConfig, url_safe};
 use crate::hub::live::Happening;
-use crate::hub::{Agents, MANAGE, directory};
+use crate::hub::{Agents, MANAGE, budgets, directory};
 
 /// The person among agents, who is there from the beginning.
 pub const ADMIN: &str = "admin";
@@ -140,6 +140,8 @@ pub async fn seed(op: &Op, hub: &Arc<Hub>, agents: &Agents, seed: Seed) -> Resul
     }
     drop(directory);
     agents.live().tell(&Happening::Agents);
+    // What they may spend is known before they spend it.
+    budgets::review(&hub.op("agents.budgets"), hub, agents).await?;
     Ok(count)
 }
 
