@@ -30,6 +30,9 @@ pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
 pub(crate) fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     let mut command = program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments);
+    // What cargo's configuration sets for those it runs is no setting of whoever runs cargo: told again, it would look like one,
+    // and everything that depends on it would be built anew.
+    command.env_remove("AWS_LC_SYS_NO_JITTER_ENTROPY");
     command
 }
 
