@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn the_page_about_it_is_true() {
         let page = include_str!("../../../../docs/configuration.md");
-        let table = page.split("[agents]").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let table = page.split("[agents]").nth(1).and_then(|rest| rest.split("\n[limits]").next()).unwrap();
         let told = read(&table.replace("[agents.naisys]", "[naisys]"));
         let mut told = told.unwrap();
         told.naisys.supervisors.clear();

@@ -198,6 +198,7 @@ fn not_found(id: i64) -> Error {
 }
 
 /// Messages of an agent in which words stand, the newest first.
+#[expect(clippy::too_many_arguments, reason = "what a search names")]
 pub(super) async fn find(
     op: &Op,
     hub: &Hub,

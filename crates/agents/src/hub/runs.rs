@@ -120,7 +120,7 @@ pub async fn sessions(
             sessions.push(Session { key, model, host, created_at: at, last_active_at: at, lines, cost: 0 });
         }
     }
-    sessions.sort_by(|one, other| other.key.cmp(&one.key));
+    sessions.sort_by_key(|session| std::cmp::Reverse(session.key));
     sessions.truncate(limit as usize);
     Ok(sessions)
 }

@@ -100,7 +100,7 @@ pub enum Agent {
     Model(Model),
     /// Take over the agents, mail, logs, costs, files, certificate and access key of a NAISYS hub; this hub must not run
     Import {
-        /// The NAISYS_FOLDER of that hub, which must not run either
+        /// The `NAISYS_FOLDER` of that hub, which must not run either
         folder: PathBuf,
     },
     /// Write the configuration of every agent into a folder, as files of NAISYS

@@ -42,7 +42,7 @@ pub async fn write(context: &Context<'_>, args: Backup) -> anyhow::Result<()> {
         None => Protection::Plain,
     };
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let fleets = hub::fleets(&HubConfig::default())?.fleets;
+    let fleets = hub::fleets(&HubConfig::default())?.all;
     let bulk = bulk_sets(&fleets);
     let origin = Origin {
         folder: &context.data,
@@ -67,7 +67,7 @@ pub async fn restore(context: &Context<'_>, args: Restore) -> anyhow::Result<()>
     let encrypted = backup::is_encrypted(&args.file)?;
     let passphrase = if encrypted { Some(passphrase(args.passphrase_file.as_deref(), false)?) } else { None };
     let secret = passphrase.map(|passphrase| passphrase.secret().clone());
-    let fleets = hub::fleets(&HubConfig::default())?.fleets;
+    let fleets = hub::fleets(&HubConfig::default())?.all;
     let target = Target {
         folder: &context.data,
         url: &url,

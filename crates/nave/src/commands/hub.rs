@@ -46,7 +46,7 @@ pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -
     config.database = args.database.or(config.database);
     config.url = args.url.or(config.url);
     let first = !context.data.join("hub.key").exists();
-    let Fleets { fleets, sections, agents } = fleets(&config)?;
+    let Fleets { all: fleets, sections, agents } = fleets(&config)?;
     let setup = HubSetup {
         folder: context.data.clone(),
         fleets,
@@ -71,7 +71,7 @@ pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -
 
 /// The fleets, and what they bring to the console.
 pub struct Fleets {
-    pub fleets: Vec<Arc<dyn Fleet>>,
+    pub all: Vec<Arc<dyn Fleet>>,
     pub sections: Vec<Arc<dyn Section>>,
     /// The agent fleet, for what is done with it before anybody comes.
     pub agents: Agents,
@@ -84,7 +84,7 @@ pub fn fleets(config: &HubConfig) -> anyhow::Result<Fleets> {
     let boards = Arc::new(Boards::new(boards).map_err(bad)?);
     let agents = Agents::new(AgentsConfig::read(&config.agents).map_err(bad)?);
     let fleets: Vec<Arc<dyn Fleet>> = vec![Arc::<Boards>::clone(&boards), Arc::new(agents.clone())];
-    Ok(Fleets { fleets, sections: vec![boards], agents })
+    Ok(Fleets { all: fleets, sections: vec![boards], agents })
 }
 
 /// Makes agents where there are none, and takes over what stands in `.env`, as NAISYS's hub does at its first start.

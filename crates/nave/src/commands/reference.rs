@@ -52,7 +52,7 @@ fn describe(command: &mut Command, page: &mut String) {
 
 /// Every route and every method of the link, with who may use it.
 pub fn authorization(context: &Context<'_>) -> anyhow::Result<()> {
-    let hub::Fleets { fleets, sections, .. } = hub::fleets(&HubConfig::default())?;
+    let hub::Fleets { all: fleets, sections, .. } = hub::fleets(&HubConfig::default())?;
     let routes = fleets.iter().fold(core_routes(), |routes, fleet| fleet.routes(routes));
     let routes = routes.merge(nave_web::routes(sections));
     let mut rows: Vec<String> = routes.rows().iter().map(ToString::to_string).collect();
@@ -94,7 +94,7 @@ pub fn authorization(context: &Context<'_>) -> anyhow::Result<()> {
 
 /// The description of the API, as the hub serves it.
 pub fn openapi(context: &Context<'_>) -> anyhow::Result<()> {
-    let hub::Fleets { fleets, .. } = hub::fleets(&HubConfig::default())?;
+    let hub::Fleets { all: fleets, .. } = hub::fleets(&HubConfig::default())?;
     let routes = fleets.iter().fold(core_routes(), |routes, fleet| fleet.routes(routes));
     let document = Document::new(&routes.document());
     context.printer.data(String::from_utf8_lossy(&document.text()));

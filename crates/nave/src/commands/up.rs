@@ -28,7 +28,7 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
     logging::start("warn");
     let (clock, random) = (Clock::system(), Random::system());
     let config = HubConfig { listen: vec![args.listen], ..HubConfig::default() };
-    let hub::Fleets { fleets, sections, .. } = hub::fleets(&config)?;
+    let hub::Fleets { all: fleets, sections, .. } = hub::fleets(&config)?;
     let setup = HubSetup {
         folder: context.data.clone(),
         fleets,

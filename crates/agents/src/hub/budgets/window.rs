@@ -93,7 +93,7 @@ mod tests {
         assert!(!Window::at(now, None, Some(reset)).contains(OffsetDateTime::UNIX_EPOCH));
         let day = Window::at(now, Some(24.0), Some(reset));
         assert_eq!(day.from, Some(reset));
-        assert_eq!(Window::at(now + time::Duration::days(3), Some(24.0), Some(reset)).contains(reset), false);
+        assert!(!Window::at(now + time::Duration::days(3), Some(24.0), Some(reset)).contains(reset));
         assert_eq!(Window::at(now, Some(f64::NAN), None), ever);
     }
 }

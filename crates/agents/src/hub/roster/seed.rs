@@ -134,11 +134,12 @@ pub async fn seed(op: &Op, hub: &Arc<Hub>, agents: &Agents, seed: Seed) -> Resul
     }
     act.commit().await?;
     let count = rows.len();
-    let mut directory = agents.directory().write();
-    for row in rows {
-        directory.put_agent(row);
+    {
+        let mut directory = agents.directory().write();
+        for row in rows {
+            directory.put_agent(row);
+        }
     }
-    drop(directory);
     agents.live().tell(&Happening::Agents);
     // What they may spend is known before they spend it.
     budgets::review(&hub.op("agents.budgets"), hub, agents).await?;

@@ -114,7 +114,7 @@ fn hash(number: Option<u64>, entries: &[CostEntry]) -> String {
 }
 
 /// The most spans of one answer.
-const MOST_SPANS: i64 = 1000;
+const MOST_SPANS: i32 = 1000;
 
 /// What was spent from one time to another, by agent and model, in spans of equal length.
 pub async fn cost_sums(
@@ -126,7 +126,7 @@ pub async fn cost_sums(
     span: Duration,
 ) -> Result<Vec<CostSum>> {
     access::require(op, READ)?;
-    if span < Duration::minutes(1) || until <= from || (until - from) / span > MOST_SPANS as f64 {
+    if span < Duration::minutes(1) || until <= from || (until - from) / span > f64::from(MOST_SPANS) {
         return Err(Error::invalid(
             "span",
             format!("must be a minute or more, and at most {MOST_SPANS} of them"),

@@ -187,7 +187,7 @@ async fn a_new_key_disconnects_nobody_and_a_revoked_one_stays_away() -> anyhow::
     }
     let clock = Clock::manual(datetime!(2026-11-23 12:00 UTC));
     let mut farm = Farm::with(Setup { clock: Some(clock.clone()), ..Setup::default() }).await?;
-    let (op, hour) = (farm.op(), Duration::from_secs(3600));
+    let (op, hour) = (farm.op(), Duration::from_hours(1));
     let old = farm.runner("BOX").await?;
     let shared = farm.shared_key()?;
     farm.come("SHARED", &shared, auth(&shared, "SHARED", "naisys")).await?;

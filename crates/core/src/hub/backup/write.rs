@@ -133,6 +133,9 @@ async fn rows(source: &Source<'_>) -> Result<(Manifest, Vec<Spooled>, Master), B
 }
 
 /// Every row of a snapshot, a file for each table.
+/// What stands in the names of tables that are made from others: a restored hub makes them anew, in its engine's own way.
+const DERIVED: &str = "_derived";
+
 async fn spool(
     snapshot: &mut AnyConnection,
     store: &Store,
@@ -141,6 +144,9 @@ async fn spool(
 ) -> Result<Vec<Spooled>, BackupError> {
     let mut tables = Vec::new();
     for name in store::tables(snapshot, store.engine(), sets).await? {
+        if name.contains(DERIVED) {
+            continue;
+        }
         let file = tempfile::tempfile_in(folder).map_err(at(folder))?;
         let mut out = BufWriter::new(file);
         let table = store::dump(snapshot, store.engine(), &name, &mut out).await?;

@@ -92,6 +92,7 @@ pub fn say(printer: Printer, happening: &HostHappening) {
 }
 
 /// What stands between a host and a command: before there is a runtime, since it waits for signals itself.
+#[expect(clippy::needless_pass_by_value, reason = "it is the whole of a command, as others are")]
 pub fn keep(args: agent::Keep) -> ExitCode {
     let failed = |error: std::io::Error, code: u8| {
         let words = format!("nave: {} cannot be run: {error}\n", args.command[0].display());

@@ -29,7 +29,7 @@ pub async fn run(context: &Context<'_>, folder: &Path) -> anyhow::Result<()> {
     // It serves nobody: this is the hub's own work, done where nobody can come in.
     (config.listen, config.listener) = (vec![([127, 0, 0, 1], 0).into()], Vec::new());
     let clock = Clock::system();
-    let Fleets { fleets, agents, .. } = fleets(&config)?;
+    let Fleets { all: fleets, agents, .. } = fleets(&config)?;
     let setup = HubSetup {
         folder: context.data.clone(),
         fleets,

@@ -53,13 +53,12 @@ pub async fn run(context: &Context<'_>, command: AgentMail) -> anyhow::Result<()
             Ok(())
         }
         AgentMail::Send { to, subject, body, agent } => {
-            let body = match body {
-                Some(body) => body,
-                None => {
-                    let mut text = String::new();
-                    std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
-                    text
-                }
+            let body = if let Some(body) = body {
+                body
+            } else {
+                let mut text = String::new();
+                std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
+                text
             };
             let new = NewMail { from: Some(agent), to, subject, body, ..NewMail::default() };
             let sent: Mail = hub.post(MAILS, &new).await?;

@@ -79,9 +79,10 @@ impl Naisys {
         let Event { name, payload, ack } = event;
         let payload = payload.as_deref();
         if let Err(error) = may_say(&op, &name) {
-            match ack {
-                Some(ack) => ack.answer(&failed(&error)),
-                None => tracing::warn!(host = session.name, event = name, %error, "an event was left out"),
+            if let Some(ack) = ack {
+                ack.answer(&failed(&error));
+            } else {
+                tracing::warn!(host = session.name, event = name, %error, "an event was left out");
             }
             return;
         }
@@ -120,7 +121,7 @@ impl Naisys {
             (Ok(Some(answer)), Some(ack)) => ack.answer(&answer),
             (Err(error), Some(ack)) => ack.answer(&failed(&error)),
             (Err(error), None) => {
-                tracing::warn!(host = session.name, event = name, %error, "an event was left out")
+                tracing::warn!(host = session.name, event = name, %error, "an event was left out");
             }
             (Ok(_), None) => {}
             (Ok(None), Some(ack)) => ack.answer(&json!({ "success": true })),
@@ -268,7 +269,8 @@ impl Naisys {
     fn participants(&self, agent: i64, with: &[i64]) -> String {
         let rows = self.0.agents.directory().read();
         let names = with.iter().chain([&agent]).filter_map(|id| rows.agent(*id));
-        let names: std::collections::BTreeSet<&str> = names.map(|row| row.name()).collect();
+        let names: std::collections::BTreeSet<&str> =
+            names.map(crate::hub::directory::AgentRow::name).collect();
         names.into_iter().collect::<Vec<_>>().join(",")
     }
 
@@ -289,7 +291,7 @@ impl Naisys {
         let allowed: Vec<i64> = {
             let rows = agents.directory().read();
             let may = |agent: &i64| {
-                rows.agent(*agent).is_some_and(|row| row.is_human())
+                rows.agent(*agent).is_some_and(crate::hub::directory::AgentRow::is_human)
                     || rows.may_start_on(*agent, host)
                     || agents.live().is_active_on(*agent, host)
             };
@@ -300,7 +302,7 @@ impl Naisys {
             let suspended = agents.directory().read().agent(agent).and_then(|row| row.suspended.clone());
             if let Some(reason) = suspended {
                 // It was suspended before it came here, or before the hub was started anew.
-                self.cost_control(&session.socket, agent, false, &reason);
+                Self::cost_control(&session.socket, agent, false, &reason);
             }
         }
         Ok(())
@@ -361,7 +363,7 @@ impl Naisys {
             let suspended =
                 agents.directory().read().agent(*agent).is_some_and(|row| row.suspended.is_some());
             if suspended {
-                self.cost_control(&session.socket, *agent, false, "Spend limit exceeded");
+                Self::cost_control(&session.socket, *agent, false, "Spend limit exceeded");
             }
         }
         let left = |agent: &i64| {

@@ -88,7 +88,7 @@ impl Hears for Naisys {
                 for host in self.0.agents.live().hosts_of(*agent) {
                     let socket = self.connected().hosts.get(&host).map(|there| there.socket.clone());
                     if let Some(socket) = socket {
-                        self.cost_control(&socket, *agent, *enabled, reason);
+                        Self::cost_control(&socket, *agent, *enabled, reason);
                     }
                 }
             }
@@ -107,7 +107,7 @@ fn session(opened: &Opened) -> Value {
 
 impl Naisys {
     /// Tells an agent's host whether it may spend something. Who has ended misses nothing: it is told when it comes again.
-    pub(super) fn cost_control(&self, socket: &Socket, agent: i64, enabled: bool, reason: &str) {
+    pub(super) fn cost_control(socket: &Socket, agent: i64, enabled: bool, reason: &str) {
         let _ =
             socket.emit("cost_control", &json!({ "userId": agent, "enabled": enabled, "reason": reason }));
     }

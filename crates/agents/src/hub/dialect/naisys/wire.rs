@@ -223,7 +223,8 @@ pub(super) struct Answered {
 pub(super) struct File {
     id: String,
     filename: String,
-    file_size: i64,
+    #[serde(rename = "fileSize")]
+    size: i64,
 }
 
 /// The files of a message; none where there are none.
@@ -231,7 +232,7 @@ pub(super) fn files(attachments: &[Attachment]) -> Option<Vec<File>> {
     let file = |attachment: &Attachment| File {
         id: attachment.id.clone(),
         filename: attachment.filename.clone(),
-        file_size: attachment.size,
+        size: attachment.size,
     };
     (!attachments.is_empty()).then(|| attachments.iter().map(file).collect())
 }

@@ -39,7 +39,7 @@ async fn write(act: &mut Act, documents: &[Document<'_>]) -> Result<()> {
     for rows in in_sizes(documents) {
         let sql = match act.engine() {
             Engine::Sqlite => format!(
-                "INSERT INTO agents_mail_words (rowid, who, subject, body) VALUES {}",
+                "INSERT INTO agents_mail_derived (rowid, who, subject, body) VALUES {}",
                 rows_of_placeholders(act.engine(), rows.len(), 4)
             ),
             Engine::Postgres => {
@@ -55,7 +55,7 @@ async fn write(act: &mut Act, documents: &[Document<'_>]) -> Result<()> {
                     )
                 };
                 let rows: Vec<String> = (0..rows.len()).map(row).collect();
-                format!("INSERT INTO agents_mail_words (mail_id, words) VALUES {}", rows.join(", "))
+                format!("INSERT INTO agents_mail_derived (mail_id, words) VALUES {}", rows.join(", "))
             }
         };
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
@@ -83,7 +83,7 @@ pub(in crate::hub::mail) async fn take_up(act: &mut Act, limit: i64) -> Result<u
     };
     let sql = format!(
         "SELECT id, subject, body FROM agents_mails \
-         WHERE id > (SELECT COALESCE(MAX({column}), 0) FROM agents_mail_words) ORDER BY id LIMIT {limit}"
+         WHERE id > (SELECT COALESCE(MAX({column}), 0) FROM agents_mail_derived) ORDER BY id LIMIT {limit}"
     );
     let mails = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(act.connection()).await?;
     let mut kept = Vec::with_capacity(mails.len());
@@ -129,8 +129,8 @@ pub(in crate::hub::mail) async fn find(
             let columns = if subject_only { "subject" } else { "subject body" };
             let words: Vec<String> = words.iter().map(|word| format!("\"{word}\" *")).collect();
             let sql = format!(
-                "SELECT w.rowid FROM agents_mail_words w CROSS JOIN agents_recipients r ON r.mail_id = w.rowid \
-                 AND r.agent_id = $2 {archived} WHERE agents_mail_words MATCH $1 ORDER BY w.rowid DESC LIMIT {limit}"
+                "SELECT w.rowid FROM agents_mail_derived w CROSS JOIN agents_recipients r ON r.mail_id = w.rowid \
+                 AND r.agent_id = $2 {archived} WHERE agents_mail_derived MATCH $1 ORDER BY w.rowid DESC LIMIT {limit}"
             );
             (sql, format!("who : \"u{agent}\" AND {{{columns}}} : ({})", words.join(" AND ")))
         }
@@ -138,7 +138,7 @@ pub(in crate::hub::mail) async fn find(
             let weights = if subject_only { "B" } else { "BC" };
             let words: Vec<String> = words.iter().map(|word| format!("'{word}':*{weights}")).collect();
             let sql = format!(
-                "SELECT w.mail_id FROM agents_mail_words w JOIN agents_recipients r ON r.mail_id = w.mail_id \
+                "SELECT w.mail_id FROM agents_mail_derived w JOIN agents_recipients r ON r.mail_id = w.mail_id \
                  AND r.agent_id = $2 {archived} WHERE w.words @@ to_tsquery('simple', $1) \
                  ORDER BY w.mail_id DESC LIMIT {limit}"
             );
