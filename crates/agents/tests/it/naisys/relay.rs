@@ -126,7 +126,7 @@ async fn mail_wakes_an_agent_and_one_that_fails_is_left_in_peace() -> anyhow::Re
     let op = farm.op();
     until("it is known why", async || {
         let problem = roster::show(&op, &farm.agents, "mocky").ok()?.agent.problem?;
-        problem.starts_with("Error: no model (tried 1 times").then_some(())
+        problem.starts_with("Error: no model (tried once").then_some(())
     })
     .await?;
     // Another mail starts nothing before its time.
