@@ -1,5 +1,6 @@
 //! What the core asks of a fleet: tables, routes, jobs, measures, checks.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use nave_core::hub::fleet::{Fleet, Measure, NodeHappening};
 use nave_core::hub::http::Routes;
 use nave_core::hub::job::Job;
 use nave_core::hub::leases::PoolKind;
+use nave_core::hub::nodes;
 use nave_core::hub::op::{Client, Op};
 use nave_core::hub::people::idp::Program;
 use nave_core::hub::store::MigrationSet;
@@ -22,7 +24,7 @@ use nave_core::id::NodeId;
 use nave_link::address::Target;
 
 use super::{
-    Agents, MANAGE, NAME, OWN, READ, RUN, budgets, directory, files, hosts, keys, mail, native, runs,
+    Agents, MANAGE, NAME, OWN, READ, RUN, budgets, directory, files, hosts, keys, mail, native, roster, runs,
     settings, wake,
 };
 
@@ -134,12 +136,17 @@ impl Fleet for Agents {
         false
     }
 
-    fn hear(&self, _: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {
-        if let NodeHappening::Revoked(node) = happening {
-            self.links().end(node);
-            self.naisys().put_out(node);
+    fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {
+        let NodeHappening::Revoked(node) = happening else { return std::future::ready(()).boxed() };
+        self.links().end(node);
+        self.naisys().put_out(node);
+        let agents = self.clone();
+        async move {
+            if let Err(error) = roster::renew_keys(&hub.op("agents.revoked"), &hub, &agents, node).await {
+                tracing::error!(%error, "agents keep the keys that a revoked host knows, until the hub is started anew");
+            }
         }
-        std::future::ready(()).boxed()
+        .boxed()
     }
 }
 
@@ -147,7 +154,14 @@ impl Fleet for Agents {
 pub(super) async fn read_all(hub: &Arc<Hub>, agents: &Agents) -> Result<()> {
     let op = hub.op("agents.begin");
     let rows = directory::store::all(&mut hub.store.read().await?).await?;
+    let nodes: BTreeSet<NodeId> = rows.hosts().filter_map(|host| host.node).collect();
     *agents.directory().write() = rows;
+    for node in nodes {
+        // Revoked, and the hub ended before the keys that it knows were others.
+        if !nodes::still_member(hub, node).await? {
+            roster::renew_keys(&op, hub, agents, node).await?;
+        }
+    }
     files::begin(&op, hub, agents).await?;
     mail::begin(&op, hub, agents).await?;
     runs::begin(&op, hub, agents).await?;

@@ -10,15 +10,16 @@ use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
 use nave_core::hub::event::Event;
 use nave_core::hub::op::Op;
+use nave_core::id::NodeId;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 pub use self::seed::{ADMIN, Seed, seed};
-use super::directory::{self, AgentRow, Rows};
+use super::directory::{self, AgentRow, HostRow, Rows};
 use super::live::Happening;
 use super::{Agents, MANAGE, READ};
 use crate::api::{
-    Agent, AgentChange, AgentDetail, AgentState, Assignment, ConfigProblem, NewAgent, Revision,
+    Agent, AgentChange, AgentDetail, AgentState, Assignment, ConfigProblem, HostKind, NewAgent, Revision,
 };
 
 /// What the agent's own key is sealed as.
@@ -162,6 +163,58 @@ pub(super) async fn api_key(hub: &Hub, sealed: &str) -> Result<SecretString> {
     let key = hub.sealer.unseal(KEY, sealed).await?;
     let text = String::from_utf8(key.expose_secret().to_vec()).map_err(Error::internal)?;
     Ok(SecretString::from(text))
+}
+
+/// Gives the agents new keys whose keys a node was told that is a member no longer: those that ran on it, and of a runner of
+/// NAISYS, which is told all at once, those that it could have started. How many that were.
+pub(super) async fn renew_keys(op: &Op, hub: &Hub, agents: &Agents, node: NodeId) -> Result<usize> {
+    access::require(op, MANAGE)?;
+    let _turn = agents.turn().await;
+    let hosts: Vec<HostRow> = {
+        let rows = agents.directory().read();
+        rows.hosts().filter(|host| host.node == Some(node)).cloned().collect()
+    };
+    if hosts.is_empty() {
+        return Ok(0);
+    }
+    let numbers: Vec<i64> = hosts.iter().map(|host| host.id).collect();
+    let ran = directory::store::ran_on(&mut hub.store.read().await?, &numbers).await?;
+    let told: Vec<AgentRow> = {
+        let rows = agents.directory().read();
+        let could = |agent: i64| {
+            hosts.iter().any(|host| host.kind == HostKind::Naisys && rows.may_start_on(agent, host.id))
+        };
+        rows.agents().filter(|row| ran.contains(&row.id) || could(row.id)).cloned().collect()
+    };
+    let mut act = hub.store.begin().await?;
+    let mut renewed = Vec::with_capacity(told.len());
+    for mut row in told {
+        let key = hex::encode(hub.random.bytes::<32>());
+        (row.api_key, row.api_key_hash) = (hub.sealer.seal(KEY, key.as_bytes()), hash(&key));
+        directory::store::update_key(&mut act, &row).await?;
+        hub.record(&mut act, op, event("agent.key_renewed", &row, json!({ "revoked": node.to_string() })))
+            .await?;
+        renewed.push(row);
+    }
+    // The host is nobody's any more, which also says that this is done.
+    let left: Vec<HostRow> = hosts.into_iter().map(|host| HostRow { node: None, ..host }).collect();
+    for host in &left {
+        directory::store::update_host(&mut act, host).await?;
+    }
+    act.commit().await?;
+    let count = renewed.len();
+    {
+        let mut rows = agents.directory().write();
+        for host in left {
+            rows.put_host(host);
+        }
+        for row in renewed {
+            rows.put_agent(row);
+        }
+    }
+    // The hosts that are left are told the new ones.
+    agents.live().tell(&Happening::Agents);
+    Ok(count)
 }
 
 /// Changes an agent.

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use nave_core::clock::Clock;
-use nave_core::hub::access::NodeRoles;
 use nave_core::hub::config::HubConfig;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::Error;
 use nave_core::hub::nodes;
+use nave_core::hub::nodes::keyed::{self, SharedKeyRule};
 use nave_core::hub::op::{Actor, Op};
 use nave_core::id::RequestId;
 use nave_testkit::hub::{TestHub, TestHubSetup};
@@ -80,11 +80,12 @@ impl Farm {
 
     /// A host that is there, and what it does as.
     async fn host(&self, name: &str) -> anyhow::Result<Host> {
-        nodes::mint_key(&self.operator(), self.hub(), name, &["host".to_owned()], std::time::Duration::ZERO)
-            .await?;
-        let node = nodes::find(&mut *self.hub().store.read().await?, name).await?.id;
-        let actor = Actor::Node { id: node, name: name.to_owned(), roles: NodeRoles::of(&[NodeRole::Host]) };
-        let op = Op { actor, source: None, request: RequestId::new(), clock: self.clock.clone() };
+        let (roles, grace) = (["host".to_owned()], std::time::Duration::ZERO);
+        let key = nodes::mint_key(&self.operator(), self.hub(), name, &roles, grace).await?;
+        let clock = self.clock.clone();
+        let op = Op { actor: Actor::Anonymous, source: None, request: RequestId::new(), clock };
+        let admitted = keyed::admit(&op, self.hub(), &key, name, SharedKeyRule::Off).await?;
+        let (node, op) = (admitted.node(), Op { actor: admitted.actor().clone(), ..op });
         let arrival = Arrival {
             name: name.to_owned(),
             kind: HostKind::Naisys,
@@ -450,5 +451,26 @@ async fn agents_are_changed_with_care() -> anyhow::Result<()> {
     roster::create(&op, hub, agents, NewAgent { config: agent("ann"), lead: None }).await?;
     let told = roster::revisions(&op, hub, agents, "1").await?;
     assert_eq!(told.iter().map(|revision| revision.number).collect::<Vec<_>>(), [2, 1]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_revoked_host_knew_of_agents_keys_is_worth_nothing() -> anyhow::Result<()> {
+    let farm = Farm::with(HubConfig::default()).await?;
+    let (op, hub, agents) = (farm.operator(), farm.hub(), &farm.agents);
+    let (one, _two) = (farm.host("one").await?, farm.host("two").await?);
+    roster::assign(&op, hub, agents, "bob", Assignment { hosts: vec!["two".to_owned()] }).await?;
+    let hash_of = |agent| agents.directory().read().agent(agent).map(|row| row.api_key_hash.clone()).unwrap();
+    let (ann, bob) = (hash_of(1), hash_of(2));
+    nodes::revoke(&op, hub, "one").await?;
+    until("ann has another key", || async { (hash_of(1) != ann).then_some(()) }).await?;
+    assert!(agents.directory().read().agent_by_key(&ann).is_none(), "the old one opens nothing");
+    assert_eq!(hash_of(2), bob, "a host is told no key of those that it cannot start");
+    // It is the same after a restart.
+    let (folder, clock, now) = (farm.hub.folder(), farm.clock.clone(), hash_of(1));
+    drop(one);
+    farm.hub.stop().await;
+    let farm = Farm::on(Some(folder), HubConfig::default(), clock).await?;
+    assert_eq!(farm.agents.directory().read().agent(1).unwrap().api_key_hash, now);
     Ok(())
 }

@@ -132,6 +132,22 @@ pub(in crate::hub) async fn update_agent(act: &mut Act, agent: &AgentRow) -> Res
     named(updated, agent.name())
 }
 
+/// Puts another key of its own in the place of an agent's.
+pub(in crate::hub) async fn update_key(act: &mut Act, agent: &AgentRow) -> Result<()> {
+    let update = sqlx::query("UPDATE agents_agents SET api_key = $1, api_key_hash = $2 WHERE id = $3");
+    update.bind(&agent.api_key).bind(&agent.api_key_hash).bind(agent.id).execute(act.connection()).await?;
+    Ok(())
+}
+
+/// The agents that ever ran on hosts.
+pub(in crate::hub) async fn ran_on(reader: &mut Reader, hosts: &[i64]) -> Result<Vec<i64>> {
+    let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    let sql =
+        format!("SELECT DISTINCT agent_id FROM agents_sessions WHERE host_id IN ({})", hosts.join(", "));
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut **reader).await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}
+
 fn named(done: Result<sqlx::any::AnyQueryResult, sqlx::Error>, name: &str) -> Result<()> {
     match done {
         Ok(_) => Ok(()),
