@@ -13,7 +13,7 @@ use nave_core::hub::access;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
 use nave_core::hub::op::Op;
-use nave_core::hub::store::{Store, WriteGroup};
+use nave_core::hub::store::{Act, Store, WriteGroup};
 use time::OffsetDateTime;
 
 pub(super) use self::rates::Rates;
@@ -120,9 +120,12 @@ struct Writer {
 }
 
 impl WriteGroup<Arc<Posted>> for Writer {
-    fn write<'a>(&'a self, group: &'a [Arc<Posted>]) -> BoxFuture<'a, Result<()>> {
+    fn begin(&self) -> BoxFuture<'_, Result<Act>> {
+        self.store.begin().boxed()
+    }
+
+    fn write<'a>(&'a self, mut act: Act, group: &'a [Arc<Posted>]) -> BoxFuture<'a, Result<()>> {
         async move {
-            let mut act = self.store.begin().await?;
             store::insert(&mut act, group).await?;
             search::insert(&mut act, group).await?;
             let (agents, group) = (self.agents.clone(), group.to_vec());

@@ -10,7 +10,7 @@ use nave_core::hub::access;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::{Error, Result};
 use nave_core::hub::op::Op;
-use nave_core::hub::store::{Store, WriteGroup};
+use nave_core::hub::store::{Act, Store, WriteGroup};
 use time::OffsetDateTime;
 
 use super::store;
@@ -92,9 +92,12 @@ struct Writer {
 }
 
 impl WriteGroup<Arc<LogBatch>> for Writer {
-    fn write<'a>(&'a self, group: &'a [Arc<LogBatch>]) -> BoxFuture<'a, Result<()>> {
+    fn begin(&self) -> BoxFuture<'_, Result<Act>> {
+        self.store.begin().boxed()
+    }
+
+    fn write<'a>(&'a self, mut act: Act, group: &'a [Arc<LogBatch>]) -> BoxFuture<'a, Result<()>> {
         async move {
-            let mut act = self.store.begin().await?;
             let mut hashes = store::batch_hashes(&mut act, group).await?;
             let mut new: Vec<Arc<LogBatch>> = Vec::with_capacity(group.len());
             for batch in group {

@@ -1,21 +1,19 @@
 //! The journal of a pool: what is decided at the same time is written together. Whoever comes while a group is written
 //! waits for the next one: so under load a few statements serve everybody, and one who is alone waits for nobody.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use time::OffsetDateTime;
-use tokio::sync::oneshot;
 
 use super::{EndReason, Lease, Pool, store};
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::event::{self, Event};
 use crate::hub::op::Op;
-use crate::hub::store::Act;
+use crate::hub::store::{Act, Together, WriteGroup};
 use crate::id::{BookingId, LeaseId};
-
-/// The most that are written together: others want to write too.
-const MOST: usize = 256;
 
 /// What is written as one: all of it or nothing.
 #[derive(Default)]
@@ -32,40 +30,7 @@ pub(super) struct Entry {
 }
 
 /// What waits to be written.
-#[derive(Default)]
-pub(super) struct Journal(Mutex<Waiting>);
-
-#[derive(Default)]
-struct Waiting {
-    entries: Vec<Pending>,
-    /// Whether somebody is there who writes.
-    is_served: bool,
-}
-
-struct Pending {
-    entry: Entry,
-    done: oneshot::Sender<Result<()>>,
-}
-
-impl Journal {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes what waits.
-    fn take(&self) -> Vec<Pending> {
-        let mut waiting = self.waiting();
-        let count = waiting.entries.len().min(MOST);
-        waiting.entries.drain(..count).collect()
-    }
-
-    /// Whether something is left to do. If not, the next one who comes has to serve.
-    fn is_more(&self) -> bool {
-        let mut waiting = self.waiting();
-        waiting.is_served = !waiting.entries.is_empty();
-        waiting.is_served
-    }
-}
+pub(super) type Journal = Together<Entry>;
 
 /// Writes an entry; when this returns, it is durable.
 ///
@@ -73,64 +38,28 @@ impl Journal {
 ///
 /// [`Error::Unavailable`] when that is not certain, any other when nothing was written.
 pub(super) async fn write(hub: &Arc<Hub>, pool: &Arc<Pool>, entry: Entry) -> Result<()> {
-    let (done, told) = oneshot::channel();
-    let serves = {
-        let mut waiting = pool.journal().waiting();
-        waiting.entries.push(Pending { entry, done });
-        !std::mem::replace(&mut waiting.is_served, true)
-    };
-    if serves {
-        let server = Server { hub: Arc::clone(hub), pool: Arc::clone(pool), is_done: false };
-        hub.tasks.spawn(server.serve());
-    }
-    told.await.unwrap_or_else(|_| Err(Error::internal("a change of a lease was forgotten")))
+    let writer = Writer { hub: Arc::clone(hub), pool: Arc::clone(pool) };
+    pool.journal().write(&hub.tasks, writer, entry).await
 }
 
-/// Whoever writes as long as something waits.
-struct Server {
+struct Writer {
     hub: Arc<Hub>,
     pool: Arc<Pool>,
-    is_done: bool,
 }
 
-impl Server {
-    async fn serve(mut self) {
-        while self.pool.journal().is_more() {
-            self.group().await;
-        }
-        self.is_done = true;
+impl WriteGroup<Entry> for Writer {
+    fn begin(&self) -> BoxFuture<'_, Result<Act>> {
+        owned(&self.hub, &self.pool).boxed()
     }
 
-    /// Writes what waits when its turn comes, and answers.
-    async fn group(&self) {
-        let begun = owned(&self.hub, &self.pool).await;
-        let group = self.pool.journal().take();
-        let written = match begun {
-            Ok(act) => self.write(act, &group).await,
-            Err(error) => Err(error),
-        };
-        match written {
-            Err(error) if group.len() > 1 && !matches!(error, Error::Unavailable { .. }) => {
-                // Nothing was written, for the sake of one of them: the others shall not suffer from it.
-                for pending in group {
-                    let written = match owned(&self.hub, &self.pool).await {
-                        Ok(act) => self.write(act, std::slice::from_ref(&pending)).await,
-                        Err(error) => Err(error),
-                    };
-                    let _ = pending.done.send(written);
-                }
-            }
-            written => {
-                for pending in group {
-                    // Whoever went away needs no answer.
-                    let _ = pending.done.send(written.as_ref().map_err(again).copied());
-                }
-            }
-        }
+    fn write<'a>(&'a self, act: Act, group: &'a [Entry]) -> BoxFuture<'a, Result<()>> {
+        self.write_in(act, group).boxed()
     }
+}
 
-    async fn write(&self, mut act: Act, group: &[Pending]) -> Result<()> {
-        let entries = || group.iter().map(|pending| &pending.entry);
+impl Writer {
+    async fn write_in(&self, mut act: Act, group: &[Entry]) -> Result<()> {
+        let entries = || group.iter();
         let ends: Vec<_> = entries().flat_map(|entry| entry.ends.iter().copied()).collect();
         let begins: Vec<_> = entries().flat_map(|entry| &entry.begins).collect();
         let events: Vec<_> =
@@ -148,17 +77,6 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        if !self.is_done {
-            // A panic, or the end of the hub. Whoever waits hears that it was forgotten.
-            let mut waiting = self.pool.journal().waiting();
-            waiting.entries.clear();
-            waiting.is_served = false;
-        }
-    }
-}
-
 /// An act in a pool that is still this hub's.
 pub(super) async fn owned(hub: &Hub, pool: &Pool) -> Result<Act> {
     let mut act = hub.store.begin().await?;
@@ -169,13 +87,5 @@ pub(super) async fn owned(hub: &Hub, pool: &Pool) -> Result<Act> {
             what: "giving things out (another hub does it now)",
             source: format!("pool {} is past epoch {}", pool.kind().name, pool.epoch()).into(),
         })
-    }
-}
-
-/// What one of several is told who wait for the same act.
-pub(super) fn again(error: &Error) -> Error {
-    match error {
-        Error::Unavailable { what, .. } => Error::Unavailable { what, source: "see the log".into() },
-        other => Error::internal(other.to_string()),
     }
 }

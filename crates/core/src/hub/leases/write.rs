@@ -8,12 +8,13 @@ use serde_json::json;
 
 use super::book::{Change, Stands, Step, Taken};
 use super::booking::exact;
-use super::journal::{self, Entry, again, owned};
+use super::journal::{self, Entry, owned};
 use super::{EndReason, Granted, Heir, Lease, LeaseError, Pool, store};
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
 use crate::hub::event::Event;
 use crate::hub::op::Op;
+use crate::hub::store::again;
 use crate::id::LeaseId;
 
 /// The pause before the database is asked again what became of an act that it did not confirm.

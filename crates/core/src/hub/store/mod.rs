@@ -29,6 +29,7 @@ pub use self::error::{StoreError, is_unique_violation};
 pub use self::migrate::{Applied, Migration, MigrationSet, applied};
 pub(super) use self::migrate::{applied_on, take_steps};
 pub use self::rows::{in_sizes, rows_of_placeholders};
+pub(super) use self::together::again;
 pub use self::together::{Together, WriteGroup};
 pub use self::url::{DatabaseUrl, Engine, PostgresUrl};
 use self::writer::Writer;

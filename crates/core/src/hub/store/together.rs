@@ -7,6 +7,8 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
+use super::Act;
+
 use crate::hub::error::{Error, Result};
 
 /// The most that are written together: others want to write too.
@@ -14,8 +16,11 @@ const MOST: usize = 256;
 
 /// Writes a group in one act: all of it or nothing.
 pub trait WriteGroup<T>: Send + Sync + 'static {
-    /// Writes it; when this returns, it is durable.
-    fn write<'a>(&'a self, group: &'a [T]) -> BoxFuture<'a, Result<()>>;
+    /// Waits for a turn to write. Whoever comes meanwhile belongs to the group.
+    fn begin(&self) -> BoxFuture<'_, Result<Act>>;
+
+    /// Writes it and commits the act; when this returns, it is durable.
+    fn write<'a>(&'a self, act: Act, group: &'a [T]) -> BoxFuture<'a, Result<()>>;
 }
 
 /// A queue of what waits to be written.
@@ -73,22 +78,15 @@ struct Server<T> {
 
 impl<T: Send + Sync + 'static> Server<T> {
     async fn serve(mut self, writer: impl WriteGroup<T>) {
-        loop {
-            let (entries, done) = {
-                let mut waiting = waiting(&self.queue);
-                if waiting.entries.is_empty() {
-                    waiting.is_served = false;
-                    self.is_done = true;
-                    return;
-                }
-                let count = waiting.entries.len().min(MOST);
-                let entries: Vec<T> = waiting.entries.drain(..count).collect();
-                (entries, waiting.done.drain(..count).collect::<Vec<_>>())
-            };
-            match writer.write(&entries).await {
+        while self.is_more() {
+            let begun = writer.begin().await;
+            let (entries, done) = self.take();
+            match write(&writer, begun, &entries).await {
                 Err(error) if entries.len() > 1 && !matches!(error, Error::Unavailable { .. }) => {
+                    // Nothing was written, for the sake of one of them: the others shall not suffer from it.
                     for (entry, done) in entries.iter().zip(done) {
-                        let _ = done.send(writer.write(std::slice::from_ref(entry)).await);
+                        let begun = writer.begin().await;
+                        let _ = done.send(write(&writer, begun, std::slice::from_ref(entry)).await);
                     }
                 }
                 written => {
@@ -99,7 +97,26 @@ impl<T: Send + Sync + 'static> Server<T> {
                 }
             }
         }
+        self.is_done = true;
     }
+
+    /// Whether something is left to do. If not, the next one who comes has to serve.
+    fn is_more(&self) -> bool {
+        let mut waiting = waiting(&self.queue);
+        waiting.is_served = !waiting.entries.is_empty();
+        waiting.is_served
+    }
+
+    /// Takes what waits.
+    fn take(&self) -> (Vec<T>, Vec<oneshot::Sender<Result<()>>>) {
+        let mut waiting = waiting(&self.queue);
+        let count = waiting.entries.len().min(MOST);
+        (waiting.entries.drain(..count).collect(), waiting.done.drain(..count).collect())
+    }
+}
+
+async fn write<T: Sync>(writer: &impl WriteGroup<T>, begun: Result<Act>, group: &[T]) -> Result<()> {
+    writer.write(begun?, group).await
 }
 
 impl<T> Drop for Server<T> {
@@ -114,7 +131,7 @@ impl<T> Drop for Server<T> {
 }
 
 /// What one of several is told who wait for the same act.
-fn again(error: &Error) -> Error {
+pub(in crate::hub) fn again(error: &Error) -> Error {
     match error {
         Error::Unavailable { what, .. } => Error::Unavailable { what, source: "see the log".into() },
         Error::Invalid { field, problem } => Error::invalid(field.clone(), problem.clone()),
@@ -122,46 +139,5 @@ fn again(error: &Error) -> Error {
         Error::NotFound { kind, name } => Error::not_found(kind, name.clone()),
         Error::Conflict(text) => Error::Conflict(text.clone()),
         other => Error::internal(other.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::FutureExt as _;
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<Vec<u32>>>>);
-
-    impl WriteGroup<u32> for Written {
-        fn write<'a>(&'a self, group: &'a [u32]) -> BoxFuture<'a, Result<()>> {
-            async move {
-                tokio::task::yield_now().await;
-                if group.contains(&13) {
-                    return Err(Error::Conflict("unlucky".to_owned()));
-                }
-                self.0.lock().unwrap().push(group.to_vec());
-                Ok(())
-            }
-            .boxed()
-        }
-    }
-
-    #[tokio::test]
-    async fn a_crowd_shares_groups_and_one_bad_entry_fails_alone() {
-        let (queue, tasks, written) = (Together::default(), TaskTracker::new(), Written::default());
-        let write = |entry| queue.write(&tasks, written.clone(), entry);
-        let all = futures::future::join_all((0..100).map(write)).await;
-        for (entry, result) in all.iter().enumerate() {
-            assert_eq!(result.is_err(), entry == 13, "{entry}: {result:?}");
-        }
-        let groups = written.0.lock().unwrap().clone();
-        let mut entries = groups.concat();
-        assert!(entries.is_sorted(), "in the order in which they came");
-        entries.dedup();
-        assert_eq!(entries.len(), 99);
-        write(7).await.unwrap();
-        assert_eq!(written.0.lock().unwrap().last(), Some(&vec![7]));
     }
 }

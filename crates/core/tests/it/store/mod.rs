@@ -3,4 +3,5 @@
 mod contract;
 pub(crate) mod faults;
 mod migrations;
+mod together;
 mod usage;
