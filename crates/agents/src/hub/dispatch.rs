@@ -10,7 +10,7 @@ use nave_core::hub::error::{Error, Result};
 use nave_core::hub::op::{Actor, Op};
 use serde_json::{Value, json};
 
-use super::directory::{self, Rows};
+use super::directory::{AgentRow, Rows};
 use super::live::{Answer, Order};
 use super::mail::{self, Post};
 use super::{Agents, MANAGE, RUN, hosts, roster};
@@ -29,12 +29,65 @@ pub(super) struct Start {
     pub(super) host: Option<i64>,
 }
 
+/// Why an agent is not started, stopped or looked at. The words are for people; programs of NAISYS have their own.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// It shall not run, or is not there.
+    #[error("{name} may not run: `nave agent enable {name}` lets it, unless it is archived")]
+    Disabled { agent: i64, name: String },
+    /// It runs, or is about to.
+    #[error("{name} runs already, or is about to: `nave agent list` says where")]
+    Running { name: String },
+    /// No host is there that could run it.
+    #[error(
+        "no host is connected that may run {name}: `nave agent host list` shows those there are, and `nave agent assign {name}` lets it run on every host that is not restricted"
+    )]
+    NoHost { agent: i64, name: String },
+    /// All that could run it have enough to do.
+    #[error(
+        "no host that may run {name} has room: stop an agent there, or let it run more of them with `nave agent host capacity`"
+    )]
+    NoRoom { agent: i64, name: String },
+    /// It runs nowhere.
+    #[error("{name} does not run: `nave agent start {name}` starts it")]
+    Idle { agent: i64, name: String },
+    /// The host that was asked to start it went away.
+    #[error("the host that was to start it went away before it answered: try again")]
+    Lost { host: i64 },
+    /// The hosts on which it runs went away.
+    #[error("the host on which it runs went away before it answered: try again")]
+    Gone,
+    /// Something else.
+    #[error("{0}")]
+    Other(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Other(error) => error,
+            told => Self::Conflict(told.to_string()),
+        }
+    }
+}
+
+/// How an agent is called.
+fn name_of(rows: &Rows, agent: i64) -> String {
+    rows.agent(agent).map_or_else(|| agent.to_string(), |row| row.name().to_owned())
+}
+
 /// Starts an agent on the host that has the least to do.
 ///
 /// # Errors
 ///
 /// When it cannot be asked of any host; what a host says to it is an answer.
-pub(super) async fn start(op: &Op, hub: &Arc<Hub>, agents: &Agents, start: Start) -> Result<Answer> {
+pub(super) async fn start(op: &Op, hub: &Arc<Hub>, agents: &Agents, start: Start) -> Result<Answer, Refusal> {
     access::require(op, RUN)?;
     match start.requester {
         Some(requester) => hosts::require_for(op, agents, requester)?,
@@ -42,26 +95,30 @@ pub(super) async fn start(op: &Op, hub: &Arc<Hub>, agents: &Agents, start: Start
     }
     let (name, host) = {
         let rows = agents.directory().read();
-        let row = rows.agent(start.agent).filter(|row| row.may_run());
-        let row = row.ok_or_else(|| Error::Conflict(format!("Agent {} is disabled", start.agent)))?;
-        if agents.live().is_active(start.agent) {
-            return Err(Error::Conflict(format!("Agent '{}' is already running", row.name())));
+        let (agent, name) = (start.agent, name_of(&rows, start.agent));
+        if !rows.agent(agent).is_some_and(AgentRow::may_run) {
+            return Err(Refusal::Disabled { agent, name });
+        }
+        if agents.live().is_active(agent) {
+            return Err(Refusal::Running { name });
         }
         let host = match start.host {
             Some(host) => host,
-            None => choose(agents, &rows, start.agent)?,
+            None => choose(agents, &rows, agent)?,
         };
-        (row.name().to_owned(), host)
+        (name, host)
     };
-    let link = agents.live().link(host).filter(|_| agents.live().begin_start(start.agent, host));
-    let link = link.ok_or_else(|| Error::Conflict(format!("Agent '{name}' is about to run already")))?;
+    let link = agents.live().link(host).ok_or(Refusal::Lost { host })?;
+    if !agents.live().begin_start(start.agent, host) {
+        return Err(Refusal::Running { name });
+    }
     let begun = Begun { agents: agents.clone(), agent: start.agent, host, runs: false };
     let order = Order::Start { agent: start.agent, task: start.task.clone(), requester: start.requester };
     let asked = link.order(order, start.from_host);
     // Whoever asked may go away; what was begun is carried to its end.
     let (op, hub2, agents) = (op.clone(), Arc::clone(hub), agents.clone());
     let carried = hub.tasks.spawn(async move { carry(&op, &hub2, &agents, begun, asked, start).await });
-    carried.await.map_err(Error::internal)?
+    carried.await.map_err(|error| Refusal::Other(Error::internal(error)))?
 }
 
 /// A start that was begun; when it is dropped, the agent is about to run no more.
@@ -85,9 +142,9 @@ async fn carry(
     mut begun: Begun,
     asked: impl Future<Output = Result<Answer, super::live::Lost>>,
     start: Start,
-) -> Result<Answer> {
+) -> Result<Answer, Refusal> {
     let host = begun.host;
-    let answer = asked.await.map_err(|_| Error::Conflict(format!("Failed to send to host {host}")))?;
+    let answer = asked.await.map_err(|_| Refusal::Lost { host })?;
     begun.runs = answer.success;
     drop(begun);
     if !answer.success {
@@ -121,30 +178,25 @@ async fn record(
 }
 
 /// The host with the least to do among those that are there and may run the agent.
-pub(super) fn choose(agents: &Agents, rows: &Rows, agent: i64) -> Result<i64> {
-    let name = rows.agent(agent).map(directory::AgentRow::name).unwrap_or_default();
+pub(super) fn choose(agents: &Agents, rows: &Rows, agent: i64) -> Result<i64, Refusal> {
+    let name = name_of(rows, agent);
     // Every runner has a person among its agents, who takes no room.
-    let mut loads =
-        agents.live().loads_of(|agent| !rows.agent(agent).is_some_and(directory::AgentRow::is_human));
-    loads.retain(|host, _| agents.live().takes(*host, name));
+    let mut loads = agents.live().loads_of(|agent| !rows.agent(agent).is_some_and(AgentRow::is_human));
+    loads.retain(|host, _| agents.live().takes(*host, &name));
     let assigned: Vec<i64> = rows.hosts_of(agent).collect();
     let may = |(host, _): &(&i64, &usize)| {
         if assigned.is_empty() { rows.may_start_on(agent, **host) } else { assigned.contains(host) }
     };
     let there: Vec<(i64, usize)> = loads.iter().filter(may).map(|(host, load)| (*host, *load)).collect();
     if there.is_empty() {
-        return Err(Error::Conflict(format!("No eligible hosts are online for user {agent}")));
+        return Err(Refusal::NoHost { agent, name });
     }
     let has_room = |(host, load): &&(i64, usize)| {
         let capacity = rows.host(*host).and_then(|row| row.capacity);
         capacity.is_none_or(|capacity| i64::try_from(*load).is_ok_and(|load| load < capacity))
     };
     let free = there.iter().filter(has_room).min_by_key(|(host, load)| (*load, *host));
-    free.map(|(host, _)| *host).ok_or_else(|| {
-        Error::Conflict(format!(
-            "No eligible host has room for user {agent}: all run as many agents as their capacity allows"
-        ))
-    })
+    free.map(|(host, _)| *host).ok_or(Refusal::NoRoom { agent, name })
 }
 
 /// Lets pass who may steer an agent: who may act for it, and hosts on which somebody runs for whom it works.
@@ -159,7 +211,7 @@ fn require_to_steer(op: &Op, agents: &Agents, agent: i64) -> Result<()> {
     let mut above = rows.agent(agent).and_then(|row| row.lead);
     for _ in 0..100 {
         let Some(lead) = above else { break };
-        let is_human = rows.agent(lead).is_some_and(directory::AgentRow::is_human);
+        let is_human = rows.agent(lead).is_some_and(AgentRow::is_human);
         let runs = |host: &i64| {
             agents.live().is_active_on(lead, *host) && (!is_human || rows.may_start_on(lead, *host))
         };
@@ -179,11 +231,11 @@ pub(super) async fn stop(
     agent: i64,
     reason: &str,
     from_host: Option<i64>,
-) -> Result<Answer> {
+) -> Result<Answer, Refusal> {
     require_to_steer(op, agents, agent)?;
     let on = agents.live().hosts_of(agent);
     if on.is_empty() {
-        return Err(Error::Conflict(format!("Agent {agent} is not running on any known host")));
+        return Err(idle(agents, agent));
     }
     record(op, hub, agents, "agent.stopped", agent, json!({ "reason": reason })).await?;
     let order = Order::Stop { agent, reason: reason.to_owned() };
@@ -194,7 +246,11 @@ pub(super) async fn stop(
             return Ok(answer);
         }
     }
-    Err(Error::Conflict("No target hosts are connected".to_owned()))
+    Err(Refusal::Gone)
+}
+
+fn idle(agents: &Agents, agent: i64) -> Refusal {
+    Refusal::Idle { agent, name: name_of(&agents.directory().read(), agent) }
 }
 
 /// Stops an agent that shall run no more, without waiting for it.
@@ -218,13 +274,10 @@ pub(super) async fn peek(
     skip: Option<i64>,
     take: Option<i64>,
     from_host: Option<i64>,
-) -> Result<Answer> {
+) -> Result<Answer, Refusal> {
     require_to_steer(op, agents, agent)?;
     let on = agents.live().hosts_of(agent);
-    let Some(host) = on.first() else {
-        return Err(Error::Conflict(format!("Agent {agent} is not running on any known host")));
-    };
-    let gone = || Error::Conflict("No target hosts are connected".to_owned());
-    let link = agents.live().link(*host).ok_or_else(gone)?;
-    link.order(Order::Peek { agent, skip, take }, from_host).await.map_err(|_| gone())
+    let host = on.first().ok_or_else(|| idle(agents, agent))?;
+    let link = agents.live().link(*host).ok_or(Refusal::Gone)?;
+    link.order(Order::Peek { agent, skip, take }, from_host).await.map_err(|_| Refusal::Gone)
 }

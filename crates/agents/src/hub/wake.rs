@@ -194,7 +194,7 @@ async fn carry(
             return tasks::finish(op, hub, taken.id, taken.attempt, node, &result).await;
         }
         Ok(answer) => answer.error.unwrap_or_else(|| "its host did not say why".to_owned()),
-        Err(error) => error.message(),
+        Err(refusal) => Error::from(refusal).message(),
     };
     let failure = Failure { reason, again: true };
     tasks::fail(op, hub, taken.id, taken.attempt, node, &failure).await

@@ -21,7 +21,7 @@ use super::{EVENTS, Naisys};
 use crate::api::Nanodollars;
 use crate::api::{CostEntry, NewLogLine, RunKey};
 use crate::hub::directory::AgentRow;
-use crate::hub::dispatch::{self, Start};
+use crate::hub::dispatch::{self, Refusal, Start};
 use crate::hub::hosts;
 use crate::hub::live::{Answer, Happening};
 use crate::hub::mail::{self, Direction, Post, Wanted};
@@ -390,14 +390,30 @@ impl Naisys {
                     from_host: host,
                     ..Start::default()
                 };
-                dispatch::start(op, hub, agents, start).await
+                dispatch::start(op, hub, agents, start).await.map_err(worded)
             }
-            Relay::Stop(asked) => dispatch::stop(op, hub, agents, asked.user_id, &asked.reason, host).await,
+            Relay::Stop(asked) => {
+                dispatch::stop(op, hub, agents, asked.user_id, &asked.reason, host).await.map_err(worded)
+            }
             Relay::Peek(asked) => {
-                dispatch::peek(op, agents, asked.user_id, asked.skip, asked.take, host).await
+                dispatch::peek(op, agents, asked.user_id, asked.skip, asked.take, host).await.map_err(worded)
             }
         }
     }
+}
+
+/// In the words that NAISYS's hub has, and agents know.
+fn worded(refusal: Refusal) -> Error {
+    Error::Conflict(match refusal {
+        Refusal::Disabled { agent, .. } => format!("Agent {agent} is disabled"),
+        Refusal::Running { name } => format!("Agent '{name}' is already running"),
+        Refusal::NoHost { agent, .. } => format!("No eligible hosts are online for user {agent}"),
+        Refusal::NoRoom { agent, .. } => format!("No eligible host has room for user {agent}"),
+        Refusal::Idle { agent, .. } => format!("Agent {agent} is not running on any known host"),
+        Refusal::Lost { host } => format!("Failed to send to host {host}"),
+        Refusal::Gone => "No target hosts are connected".to_owned(),
+        Refusal::Other(error) => return error,
+    })
 }
 
 /// What another host is asked for.
