@@ -21,7 +21,7 @@ use nave_core::id::NodeId;
 use nave_link::address::Target;
 
 use super::{
-    Agents, MANAGE, NAME, READ, RUN, budgets, directory, dispatch, files, mail, native, runs, settings,
+    Agents, MANAGE, NAME, READ, RUN, budgets, directory, dispatch, files, mail, native, pages, runs, settings,
 };
 
 impl Fleet for Agents {
@@ -43,6 +43,7 @@ impl Fleet for Agents {
             mail::begin(&op, &hub, &agents).await?;
             runs::begin(&op, &hub, &agents).await?;
             budgets::review(&op, &hub, &agents).await?;
+            pages::listen(&hub, &agents);
             Ok(())
         }
         .boxed()

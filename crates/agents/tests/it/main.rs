@@ -1,1 +1,8 @@
 //! The agent fleet from outside: at a running hub, with the programs that people have.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails has nothing better to do")]
+
+mod pages;
+mod pages_gallery;
+mod pages_samples;
+mod visit;

@@ -64,7 +64,7 @@ pub fn fleets(config: &HubConfig) -> anyhow::Result<Fleets> {
     let boards = BoardsConfig::read(&config.boards).map_err(bad)?;
     let boards = Arc::new(Boards::new(boards).map_err(bad)?);
     let agents = Arc::new(Agents::new(AgentsConfig::read(&config.agents).map_err(bad)?));
-    Ok((vec![Arc::<Boards>::clone(&boards), agents], vec![boards]))
+    Ok((vec![Arc::<Boards>::clone(&boards), Arc::<Agents>::clone(&agents)], vec![boards, agents]))
 }
 
 /// The configuration file, if there is one.
