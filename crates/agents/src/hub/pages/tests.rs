@@ -72,7 +72,7 @@ async fn a_log_follows_without_gaps_and_goes_back_on_demand_chromium() -> anyhow
     browser.cookie(&base, &ada.cookie()).await?;
     browser.client().goto(&format!("{base}/agents/named/ann")).await?;
     browser.client().wait().for_element(Locator::Css("nave-live[state=live]")).await?;
-    shows(&browser, 1..=0).await?;
+    browser.client().wait().for_element(Locator::Css(".log-none")).await?;
     say(key, 2).await?;
     shows(&browser, 1..=2).await?;
     let first = browser.client().find(Locator::Css("#l1 pre")).await?.text().await?;
