@@ -107,7 +107,10 @@ class NaveClock extends HTMLElement {
 
   tell() {
     const at = new Date(this.getAttribute("at"));
-    if (!Number.isNaN(at.valueOf())) this.textContent = clock(at);
+    if (Number.isNaN(at.valueOf())) return;
+    const whole = clock(at);
+    if (this.hasAttribute("short")) this.title = whole;
+    this.textContent = this.hasAttribute("short") ? at.toLocaleTimeString("en-GB") : whole;
   }
 }
 
@@ -432,7 +435,39 @@ class NaveStrip extends HTMLElement {
   }
 }
 
+// A log that follows: it stays at its end by itself, as the style sheet has it, and does not grow for ever
+
+const MOST_LINES = 3000;
+
+class NaveLog extends HTMLElement {
+  connectedCallback() {
+    this.watch = new MutationObserver(() => this.shorten());
+    this.watch.observe(this, { childList: true, subtree: true });
+  }
+
+  disconnectedCallback() {
+    this.watch.disconnect();
+  }
+
+  shorten() {
+    const lines = this.querySelectorAll(".log-line");
+    if (lines.length) this.querySelector(".log-none")?.remove();
+    // Whoever reads further up keeps what is there.
+    if (lines.length <= MOST_LINES || this.scrollTop < -4) return;
+    const first = lines[lines.length - MOST_LINES / 2];
+    while (first.previousSibling) first.previousSibling.remove();
+    const gone = document.createElement("a");
+    const address = new URL(location);
+    address.searchParams.set("before", first.id.slice(1));
+    gone.href = address;
+    gone.className = "button small plain older";
+    gone.textContent = "Older lines";
+    first.before(gone);
+  }
+}
+
 for (const [name, element] of [
+  ["nave-log", NaveLog],
   ["nave-time", NaveTime],
   ["nave-clock", NaveClock],
   ["nave-zone", NaveZone],

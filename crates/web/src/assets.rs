@@ -37,6 +37,7 @@ const ON_EVERY_PAGE: [Served; 5] = [
             "css/4-parts.css",
             "css/5-pages.css",
             "css/6-charts.css",
+            "css/7-agents.css",
         ],
     ),
     ("console.js", &["console.js"]),

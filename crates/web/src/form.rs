@@ -1,6 +1,8 @@
 //! What a page's form sends. A form counts only if it comes from a page of this hub and carries the token that was made
 //! for this session.
 
+mod upload;
+
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,6 +12,7 @@ use nave_core::hub::context::Hub;
 use nave_core::hub::error::Error;
 use nave_core::hub::http::cookie;
 
+pub use self::upload::{File, Upload};
 use crate::error::PageError;
 use crate::visitor::is_own_form;
 

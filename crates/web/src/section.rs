@@ -40,6 +40,15 @@ pub struct Entry {
     pub action: Action,
     /// The topic on which the bus tells that something in it changed.
     pub topic: &'static str,
+    /// Further topics of it, for what changes too often for all of its pages.
+    pub further: &'static [&'static str],
+}
+
+impl Entry {
+    /// All of its topics.
+    pub fn topics(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.topic).chain(self.further.iter().copied())
+    }
 }
 
 /// An event in words: `who did what`, and the rest of the sentence.

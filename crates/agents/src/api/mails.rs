@@ -78,6 +78,40 @@ pub struct Mail {
     pub body: String,
 }
 
+/// A conversation: what the same people wrote to each other.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    /// Their names, sorted, with commas between them.
+    pub participants: String,
+    /// The number of its last message.
+    pub last: i64,
+    /// How many messages it has.
+    pub count: i64,
+    /// How many of them whose mailbox it is has still to read.
+    pub unread: i64,
+    /// What the last message is.
+    pub kind: MailKind,
+    /// Who wrote it.
+    pub from: String,
+    /// What it is about.
+    pub subject: String,
+    /// How its text begins.
+    pub begins: String,
+    /// When it was written.
+    pub created_at: OffsetDateTime,
+}
+
+/// A message, as those see it who watch over all agents.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// The message.
+    pub mail: Mail,
+    /// The conversation that it belongs to.
+    pub participants: String,
+    /// Who has it still to read.
+    pub unread_by: Vec<String>,
+}
+
 /// Asks for a message to be sent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]

@@ -1,6 +1,7 @@
 //! Files that hang on mails and logs: kept once for each content, told by an id that cannot be guessed, given to those whose
 //! they are.
 
+pub(super) mod serve;
 mod store;
 
 use std::path::{Path, PathBuf};

@@ -24,8 +24,8 @@ use nave_core::id::NodeId;
 use nave_link::address::Target;
 
 use super::{
-    Agents, MANAGE, NAME, OWN, READ, RUN, budgets, directory, files, hosts, keys, mail, native, roster, runs,
-    settings, wake,
+    Agents, MANAGE, NAME, OWN, READ, RUN, budgets, directory, files, hosts, keys, mail, native, pages,
+    roster, runs, settings, wake,
 };
 
 impl Fleet for Agents {
@@ -50,6 +50,7 @@ impl Fleet for Agents {
             if agents.config().naisys.enabled {
                 agents.naisys().begin(&hub);
             }
+            pages::listen(&hub, &agents);
             Ok(())
         }
         .boxed()

@@ -1,5 +1,6 @@
 //! Mail and chat between agents: sending, reading, putting away, finding. Each sees only what is its own.
 
+pub(super) mod conversations;
 mod rates;
 mod search;
 mod store;
@@ -215,7 +216,8 @@ pub(super) async fn find(
     hosts::require_for(op, agents, agent)?;
     let mut reader = hub.store.read().await?;
     let ids =
-        search::find(&mut reader, hub.store.engine(), agent, terms, archived, subject_only, limit).await?;
+        search::find(&mut reader, hub.store.engine(), Some(agent), terms, archived, subject_only, limit)
+            .await?;
     let rows = store::by_ids(&mut reader, agent, &ids).await?;
     complete(&mut reader, agents, rows).await
 }

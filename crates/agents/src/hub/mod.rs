@@ -15,6 +15,7 @@ pub mod letters;
 mod live;
 mod mail;
 mod native;
+pub mod pages;
 pub mod roster;
 pub mod runs;
 pub mod settings;

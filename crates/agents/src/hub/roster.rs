@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 pub use self::seed::{ADMIN, Seed, seed};
+pub(super) use self::seed::{from_yaml, to_yaml};
 use super::directory::{self, AgentRow, HostRow, Rows};
 use super::live::Happening;
 use super::{Agents, MANAGE, READ};
@@ -286,7 +287,7 @@ pub async fn change(
 }
 
 /// The fields in which two configurations differ.
-fn differences(before: &crate::api::AgentConfig, after: &crate::api::AgentConfig) -> Vec<String> {
+pub(super) fn differences(before: &crate::api::AgentConfig, after: &crate::api::AgentConfig) -> Vec<String> {
     let fields = |config| match serde_json::to_value(config) {
         Ok(Value::Object(fields)) => fields,
         _ => serde_json::Map::new(),

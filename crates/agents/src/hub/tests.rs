@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use nave_core::clock::Clock;
+use nave_core::hub::access::NodeRoles;
 use nave_core::hub::config::HubConfig;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::Error;
 use nave_core::hub::nodes;
 use nave_core::hub::nodes::keyed::{self, SharedKeyRule};
 use nave_core::hub::op::{Actor, Op};
-use nave_core::id::RequestId;
+use nave_core::id::{NodeId, RequestId};
 use nave_testkit::hub::{TestHub, TestHubSetup};
 use nave_testkit::need::need;
 use nave_testkit::postgres::Postgres;
@@ -22,7 +23,7 @@ use time::{Duration, OffsetDateTime};
 use super::dispatch::{Refusal, Start};
 use super::hosts::Arrival;
 use super::live::{Answer, HostLink, Lost, Order};
-use super::mail::{Direction, Post, Wanted};
+use super::mail::{Direction, Post, Wanted, conversations};
 use super::runs::{CostBatch, log, sessions};
 use super::*;
 use crate::api::{
@@ -130,6 +131,13 @@ impl HostLink for Runner {
     fn close(&self, _: &'static str) {}
 }
 
+/// A node that may run agents, and nothing else.
+fn stranger(farm: &Farm) -> Op {
+    let roles = NodeRoles::of(&[NodeRole::Host]);
+    let actor = Actor::Node { id: NodeId::new(), name: "stranger".to_owned(), roles };
+    Op { actor, source: None, request: RequestId::new(), clock: farm.clock.clone() }
+}
+
 fn agent(name: &str) -> AgentConfig {
     AgentConfig::new(name, "Somebody", "You are somebody.", 1000, "mock")
 }
@@ -221,6 +229,26 @@ async fn mails(config: HubConfig) -> anyhow::Result<()> {
         mail::mark_read(op, hub, agents, 2, &[id], MailKind::Mail).await?;
     }
     assert_eq!(mail::unread(op, hub).await?, [1, 3]);
+
+    // As those see it who watch over all of it.
+    let talks = |mailbox, before, limit| conversations::list(op, hub, agents, mailbox, before, limit);
+    let told = |talks: Vec<crate::api::Conversation>| -> Vec<(String, i64, i64, i64)> {
+        talks.into_iter().map(|talk| (talk.participants, talk.last, talk.count, talk.unread)).collect()
+    };
+    let all = [("ann,bob".to_owned(), 103, 102, 0), ("admin,ann".to_owned(), 3, 1, 0)];
+    assert_eq!(told(talks(None, None, 10).await?), all);
+    assert_eq!(told(talks(None, Some(103), 10).await?), all[1..]);
+    assert_eq!(told(talks(None, None, 1).await?), all[..1]);
+    assert_eq!(told(talks(Some(2), None, 10).await?), [("ann,bob".to_owned(), 103, 101, 100)]);
+    assert!(conversations::list(&stranger(&farm), hub, agents, None, None, 10).await.is_err());
+    let letters = conversations::show(op, hub, agents, "ann,bob", Some(3), 10).await?;
+    let ids: Vec<i64> = letters.iter().map(|letter| letter.mail.head.id).collect();
+    assert_eq!(ids, [2, 1], "what was put away too");
+    assert_eq!((letters[0].unread_by.as_slice(), letters[1].unread_by.len()), (&["ann".to_owned()][..], 0));
+    let found = conversations::find(op, hub, agents, None, "rep", 10).await?;
+    assert_eq!(found.iter().map(|letter| letter.mail.head.id).collect::<Vec<_>>(), [3, 1]);
+    let found = conversations::find(op, hub, agents, Some(3), "rep", 10).await?;
+    assert_eq!(found.iter().map(|letter| letter.participants.as_str()).collect::<Vec<_>>(), ["admin,ann"]);
 
     // The index comes back whole.
     let before = find(1, "report").await?;

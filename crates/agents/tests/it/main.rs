@@ -5,5 +5,9 @@
 mod clients;
 mod import;
 mod naisys;
+mod pages;
+mod pages_gallery;
+mod pages_samples;
 mod raw;
 mod socket_io;
+mod visit;

@@ -84,7 +84,7 @@ pub fn fleets(config: &HubConfig) -> anyhow::Result<Fleets> {
     let boards = Arc::new(Boards::new(boards).map_err(bad)?);
     let agents = Agents::new(AgentsConfig::read(&config.agents).map_err(bad)?);
     let fleets: Vec<Arc<dyn Fleet>> = vec![Arc::<Boards>::clone(&boards), Arc::new(agents.clone())];
-    Ok(Fleets { all: fleets, sections: vec![boards], agents })
+    Ok(Fleets { all: fleets, sections: vec![boards, Arc::new(agents.clone())], agents })
 }
 
 /// Makes agents where there are none, and takes over what stands in `.env`, as NAISYS's hub does at its first start.

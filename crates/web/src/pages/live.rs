@@ -171,7 +171,7 @@ impl Listener {
                     Err(RecvError::Lagged(_)) => {
                         heard.extend(TOPICS.iter().map(|(topic, _)| *topic));
                         heard.insert("stream");
-                        heard.extend(self.sections.entries(&self.op).map(|entry| entry.topic));
+                        heard.extend(self.sections.entries(&self.op).flat_map(|entry| entry.topics().collect::<Vec<_>>()));
                         until.get_or_insert_with(|| Instant::now() + together);
                     }
                     Err(RecvError::Closed) => return None,
@@ -200,7 +200,7 @@ impl Listener {
         let action = TOPICS.iter().find(|(topic, _)| *topic == notice.topic).map(|(_, action)| *action);
         action.is_some_and(|action| access::require_somewhere(&self.op, action).is_ok())
             || (notice.topic == "stream" && access::require_somewhere(&self.op, streams::READ).is_ok())
-            || self.sections.entries(&self.op).any(|entry| entry.topic == notice.topic)
+            || self.sections.entries(&self.op).any(|entry| entry.topics().any(|topic| topic == notice.topic))
     }
 
     /// Whether whoever listens is still signed in.

@@ -55,6 +55,14 @@ impl Filled {
         Self { problem: Some(problem), ..Self::with(fields.iter()) }
     }
 
+    /// The same form with an error of something else on its page.
+    #[must_use]
+    pub fn because(mut self, error: &Error) -> Self {
+        let words = words::sentence(&error.message());
+        self.problem = Some(Problem { field: String::new(), beside: false, words });
+        self
+    }
+
     /// What is wrong with the form as a whole.
     pub fn problem(&self) -> Option<&str> {
         self.problem.as_ref().filter(|problem| !problem.beside).map(|problem| problem.words.as_str())
@@ -73,6 +81,11 @@ impl Filled {
     /// What stands in a field.
     pub fn value(&self, name: &str) -> &str {
         self.values.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)
+    }
+
+    /// All fields with what stands in them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Whether a box with this value is ticked.

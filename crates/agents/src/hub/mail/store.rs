@@ -1,5 +1,6 @@
 //! The tables of mails, who has them, and their files.
 
+pub(super) mod conversations;
 pub(super) mod words;
 
 use std::collections::HashMap;

@@ -110,6 +110,11 @@ pub(in crate::hub) fn from_yaml(text: &str) -> Result<AgentConfig> {
     Ok(AgentConfig::from_json(value)?)
 }
 
+/// An agent's configuration as a file has it.
+pub(in crate::hub) fn to_yaml(config: &AgentConfig) -> Result<String> {
+    serde_saphyr::to_string(config).map_err(Error::internal)
+}
+
 /// Makes these agents, and the person among them, if there is none at all yet; how many were made.
 pub async fn seed(op: &Op, hub: &Arc<Hub>, agents: &Agents, seed: Seed) -> Result<usize> {
     access::require(op, MANAGE)?;

@@ -33,7 +33,7 @@ const MOST_AHEAD: i64 = 24 * 60;
 
 impl Section for Boards {
     fn entry(&self) -> Entry {
-        Entry { name: "Boards", path: "/boards", icon: "boards", action: READ, topic: NAME }
+        Entry { name: "Boards", path: "/boards", icon: "boards", action: READ, topic: NAME, further: &[] }
     }
 
     fn routes(&self, routes: Routes) -> Routes {

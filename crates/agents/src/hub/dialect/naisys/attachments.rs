@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use nave_core::hub::context::Hub;
 use nave_core::hub::edge::Connection;
 use nave_core::hub::error::Error;
@@ -15,6 +15,7 @@ use nave_core::hub::http::{Access, Routes};
 use serde_json::json;
 
 use crate::hub::Agents;
+use crate::hub::files::serve::served;
 use crate::hub::files::{self, LARGEST, Purpose};
 
 /// Declares both paths of both generations.
@@ -145,75 +146,7 @@ async fn fetch_file(
         return told(StatusCode::BAD_REQUEST, "Missing attachment ID");
     }
     match files::fetch(&op, &hub, &agents, id).await {
-        Ok((row, content)) => served(&row.filename, content),
+        Ok((row, content)) => served(&row, content).unwrap_or_else(|error| failed(&error)),
         Err(error) => failed(&error),
-    }
-}
-
-/// A file as browsers can take no harm from: pictures that hold no script are shown, everything else is kept.
-pub(in crate::hub) fn served(filename: &str, content: Vec<u8>) -> Response {
-    let extension = filename.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    let kind = match extension.as_deref() {
-        Some("jpg" | "jpeg") => "image/jpeg",
-        Some("png") => "image/png",
-        Some("gif") => "image/gif",
-        Some("webp") => "image/webp",
-        Some("svg") => "image/svg+xml",
-        Some("bmp") => "image/bmp",
-        Some("wav") => "audio/wav",
-        Some("mp3") => "audio/mpeg",
-        Some("m4a") => "audio/mp4",
-        Some("flac") => "audio/flac",
-        Some("ogg") => "audio/ogg",
-        Some("webm") => "audio/webm",
-        Some("pdf") => "application/pdf",
-        Some("txt") => "text/plain",
-        Some("json") => "application/json",
-        _ => "application/octet-stream",
-    };
-    let is_shown = kind.starts_with("image/") && kind != "image/svg+xml";
-    let disposition = if is_shown { "inline" } else { "attachment" };
-    // In quotes stands ASCII without quotes; the name as it is follows in the form of RFC 8187.
-    let plain: String = filename
-        .chars()
-        .map(|c| if c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ' { c } else { '_' })
-        .collect();
-    let encoded: String =
-        form_urlencoded::byte_serialize(filename.as_bytes()).collect::<String>().replace('+', "%20");
-    let disposition = format!("{disposition}; filename=\"{plain}\"; filename*=UTF-8''{encoded}");
-    let mut answer = Response::new(Body::from(content));
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    if let Ok(value) = HeaderValue::from_str(&disposition) {
-        headers.insert(header::CONTENT_DISPOSITION, value);
-    }
-    answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_hold_script_is_never_shown() {
-        let disposition = |name: &str| {
-            let answer = served(name, b"x".to_vec());
-            assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
-            answer.headers()["content-disposition"].to_str().unwrap().to_owned()
-        };
-        assert!(disposition("a.png").starts_with("inline; "));
-        for name in ["a.svg", "a.html", "a.SVG", "a", "a.pdf"] {
-            assert!(disposition(name).starts_with("attachment; "), "{name}");
-        }
-        assert_eq!(
-            disposition("ä \"b\".txt"),
-            "attachment; filename=\"_ _b_.txt\"; filename*=UTF-8''%C3%A4%20%22b%22.txt"
-        );
     }
 }

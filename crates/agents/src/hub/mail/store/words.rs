@@ -109,11 +109,11 @@ fn words(terms: &str) -> Vec<String> {
     words.take(MOST).map(str::to_lowercase).collect()
 }
 
-/// The newest mails of an agent in which all words stand, or begin.
+/// The newest mails in which all words stand, or begin: those of an agent, or of everybody.
 pub(in crate::hub::mail) async fn find(
     reader: &mut Reader,
     engine: Engine,
-    agent: i64,
+    agent: Option<i64>,
     terms: &str,
     archived: bool,
     subject_only: bool,
@@ -124,29 +124,40 @@ pub(in crate::hub::mail) async fn find(
         return Ok(Vec::new());
     }
     let archived = if archived { "" } else { "AND r.archived_at IS NULL" };
-    let (sql, question) = match engine {
+    let (id, is_found, question) = match engine {
         Engine::Sqlite => {
             let columns = if subject_only { "subject" } else { "subject body" };
             let words: Vec<String> = words.iter().map(|word| format!("\"{word}\" *")).collect();
-            let sql = format!(
-                "SELECT w.rowid FROM agents_mail_derived w CROSS JOIN agents_recipients r ON r.mail_id = w.rowid \
-                 AND r.agent_id = $2 {archived} WHERE agents_mail_derived MATCH $1 ORDER BY w.rowid DESC LIMIT {limit}"
-            );
-            (sql, format!("who : \"u{agent}\" AND {{{columns}}} : ({})", words.join(" AND ")))
+            let who = agent.map(|agent| format!("who : \"u{agent}\" AND ")).unwrap_or_default();
+            let question = format!("{who}{{{columns}}} : ({})", words.join(" AND "));
+            ("w.rowid", "agents_mail_derived MATCH $1", question)
         }
         Engine::Postgres => {
             let weights = if subject_only { "B" } else { "BC" };
             let words: Vec<String> = words.iter().map(|word| format!("'{word}':*{weights}")).collect();
-            let sql = format!(
-                "SELECT w.mail_id FROM agents_mail_derived w JOIN agents_recipients r ON r.mail_id = w.mail_id \
-                 AND r.agent_id = $2 {archived} WHERE w.words @@ to_tsquery('simple', $1) \
-                 ORDER BY w.mail_id DESC LIMIT {limit}"
-            );
-            (sql, format!("'u{agent}':A & {}", words.join(" & ")))
+            let who = agent.map(|agent| format!("'u{agent}':A & ")).unwrap_or_default();
+            let question = format!("{who}{}", words.join(" & "));
+            ("w.mail_id", "w.words @@ to_tsquery('simple', $1)", question)
         }
     };
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(question).bind(agent);
-    let rows = rows.fetch_all(&mut **reader).await?;
+    let join = match (agent, engine) {
+        (None, _) => String::new(),
+        // SQLite shall begin with the words, whatever it takes for shorter.
+        (Some(_), Engine::Sqlite) => {
+            format!("CROSS JOIN agents_recipients r ON r.mail_id = {id} AND r.agent_id = $2 {archived}")
+        }
+        (Some(_), Engine::Postgres) => {
+            format!("JOIN agents_recipients r ON r.mail_id = {id} AND r.agent_id = $2 {archived}")
+        }
+    };
+    let sql = format!(
+        "SELECT {id} FROM agents_mail_derived w {join} WHERE {is_found} ORDER BY {id} DESC LIMIT {limit}"
+    );
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(question);
+    if let Some(agent) = agent {
+        query = query.bind(agent);
+    }
+    let rows = query.fetch_all(&mut **reader).await?;
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
 
