@@ -1,10 +1,12 @@
 //! The agent fleet under the load of NAISYS's runners, which is made with their own library in a process of Node.js. That
 //! process has one thread: where it is what limits, the note says so.
 
+mod past;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use nave_testkit::need::node_packages;
@@ -13,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use crate::client;
 use crate::farm::Hub;
 use crate::stats::{Row, Table, size, slow};
 
@@ -88,6 +91,46 @@ async fn keys(hub: &Hub, count: usize) -> anyhow::Result<Vec<String>> {
     Ok(keys)
 }
 
+/// Years of mail and of logs: how soon something in them is found.
+async fn history(hub: &mut Hub, agents: &[i64], keys: &[String]) -> anyhow::Result<Vec<Row>> {
+    const ASKED: usize = 400;
+    const AIM: &str = "p99 under 100 ms";
+    hub.kill().await?;
+    past::write(&hub.data(), agents).await?;
+    hub.launch().await?;
+    let begun = Instant::now();
+    past::until_found(hub).await?;
+    let taken_up = format!("{:.0} s", begun.elapsed().as_secs_f64());
+
+    let mut load = Load::at(hub.address)?;
+    load.ask(json!({ "command": "connect", "type": "naisys", "keys": keys, "atOnce": 1 })).await?;
+    load.ask(json!({ "command": "beat", "agents": agents })).await?;
+    let mut rows = Vec::new();
+    for (what, words) in past::SEARCHES {
+        let asked = json!({ "command": "search", "count": ASKED, "agent": agents[0], "words": words });
+        let times = load.ask(asked).await?.times;
+        rows.push(Row::new(format!("searching {} mails for {what}", past::MAILS), slow(times), AIM));
+    }
+    rows.push(Row::new("until all those mails are in an index made anew", taken_up, ""));
+
+    let admin = client::administrator(hub).await?;
+    for (what, agent, filter) in [
+        ("the last 200", 1, "limit=200"),
+        ("the last 200 of an agent that was never busy", 0, "limit=200"),
+        ("200 from the middle", 1, "limit=200&before=5000000"),
+        ("the last 200 of a session", 1, "limit=200&run=7&session=1"),
+    ] {
+        let mut times = Vec::with_capacity(ASKED);
+        for _ in 0..ASKED {
+            let begun = Instant::now();
+            admin.page(&format!("/nave/v1/agents/agent-{agent}/log?{filter}")).await?;
+            times.push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        rows.push(Row::new(format!("of {} lines of logs, {what}", past::LINES), slow(times), AIM));
+    }
+    Ok(rows)
+}
+
 pub async fn run() -> anyhow::Result<Vec<Table>> {
     let more = "[agents]\nmails_per_minute = 1000000\n[agents.naisys]\nsupervisors = [\"boss\"]\n";
     let mut hub = Hub::start_in(&std::env::temp_dir(), more, &[]).await?;
@@ -161,21 +204,14 @@ pub async fn run() -> anyhow::Result<Vec<Table>> {
     let fan = load.ask(json!({ "command": "fan", "count": 50, "agents": ids })).await?;
     rows.push(Row::new(format!("a mail until the last of {SOME} supervisors knows"), slow(fan.times), ""));
 
-    let mails: Value = serde_json::from_str(
-        &hub.command(&["agent", "mail", "list", "agent-0", "-n", "1", "--json"]).await?,
-    )?;
-    let count = mails[0]["id"].as_i64().unwrap_or_default();
-    let words = ["report", "two hundred", "lett", "absent"];
-    let search =
-        load.ask(json!({ "command": "search", "count": 400, "agents": ids, "words": words })).await?;
-    rows.push(Row::new(format!("searching {count} mails"), slow(search.times), "p99 100 ms"));
-
     hub.kill().await?;
     load.ask(json!({ "command": "lost" })).await?;
     hub.launch().await?;
     let back = load.ask(json!({ "command": "back" })).await?;
     let told = format!("{:.1} s, {} to all of them", back.seconds, size(back.bytes));
     rows.push(Row::new(format!("{MANY} runners are back after the hub was killed"), told, ""));
+    drop(load);
+    rows.extend(history(&mut hub, &ids, &keys[..1]).await?);
 
     let mut note = String::new();
     let _ = write!(

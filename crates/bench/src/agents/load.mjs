@@ -40,14 +40,15 @@ async function connect({ keys, type, atOnce }) {
   const begun = performance.now();
   let next = 0;
   const list = type === 'supervisor' ? supervisors : runners;
+  const before = list.length;
   await Promise.all(
     Array.from({ length: atOnce }, async () => {
       while (next < keys.length) {
         const number = next++;
-        const name = `bench-${list.length + number}`;
+        const name = `bench-${before + number}`;
         const socket = open({ hubAccessKey: keys[number], hostName: name, hostType: type });
         await connected(socket);
-        list[number] = socket;
+        list[before + number] = socket;
       }
     }),
   );
@@ -141,12 +142,11 @@ async function fan({ count, agents }) {
   return { times };
 }
 
-async function search({ count, agents, words }) {
+async function search({ count, agent, words }) {
   const times = [];
   for (let round = 0; round < count; round++) {
-    const userId = agents[round % agents.length];
     const begun = performance.now();
-    const answer = await runners[0].emitWithAck('mail_search', { userId, terms: words[round % words.length] });
+    const answer = await runners[0].emitWithAck('mail_search', { userId: agent, terms: words[round % words.length] });
     if (!answer.success) throw new Error(answer.error);
     times.push(performance.now() - begun);
   }

@@ -14,12 +14,16 @@ use super::{LogBatch, NumberedLine, Opened};
 use crate::api::{CostEntry, LogLine, LogRole, LogSource, LogType, RunKey, Session};
 
 const TABLES: &str = include_str!("../../../migrations/bulk/0001_logs.sql");
+const TAIL: &str = include_str!("../../../migrations/bulk/0002_log_tail.sql");
 
 /// The tables of logs, which lie apart from the others.
 pub(in crate::hub) const LOGS: MigrationSet = MigrationSet {
     name: "agents",
     tables: &["agents_log_lines", "agents_logs", "agents_log_batches"],
-    migrations: &[Migration { version: 1, name: "logs", sqlite: TABLES, postgres: TABLES }],
+    migrations: &[
+        Migration { version: 1, name: "logs", sqlite: TABLES, postgres: TABLES },
+        Migration { version: 2, name: "tail", sqlite: TAIL, postgres: TAIL },
+    ],
 };
 
 /// The last run's number, and the last cost's.
@@ -224,18 +228,19 @@ pub(super) async fn lines(
     after: Option<i64>,
     limit: u32,
 ) -> Result<Vec<(LogLine, Option<i64>)>> {
-    let (bound, order) = match after {
-        Some(after) => (format!("id > {after}"), "ASC"),
-        None => (format!("id < {}", before.unwrap_or(i64::MAX)), "DESC"),
+    let (end, side, order) = match after {
+        Some(after) => (after, ">", "ASC"),
+        None => (before.unwrap_or(i64::MAX), "<", "DESC"),
     };
-    let of =
-        session.map(|(run, session)| format!("AND run = {run} AND session = {session}")).unwrap_or_default();
-    // Everything put into the text is a number.
+    let of = if session.is_some() { "AND run = $4 AND session = $5" } else { "" };
     let sql = format!(
         "SELECT id, agent_id, run, session, role, source, kind, message, attachment, created_at \
-         FROM agents_log_lines WHERE agent_id = $1 {of} AND {bound} ORDER BY id {order} LIMIT $2"
+         FROM agents_log_lines WHERE agent_id = $1 {of} AND id {side} $3 ORDER BY id {order} LIMIT $2"
     );
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(agent).bind(i64::from(limit));
+    let mut rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(agent).bind(i64::from(limit)).bind(end);
+    if let Some((run, session)) = session {
+        rows = rows.bind(run).bind(session);
+    }
     let read = |row: &AnyRow| {
         let role: String = row.try_get("role")?;
         let (source, kind): (Option<String>, Option<String>) = (row.try_get("source")?, row.try_get("kind")?);

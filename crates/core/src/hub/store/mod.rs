@@ -1,6 +1,6 @@
-//! The hub's memory: two of these, of which the second holds bulk data ([`Store::open_bulk`]). Each is one database, SQLite in the data folder or PostgreSQL, behind one set of statements. Reading,
-//! writing in groups, migrating. What the tables mean is not known here: statements stand in the `store` module of
-//! whoever owns the table.
+//! The hub's memory: two of these, of which the second holds bulk data ([`Store::open_bulk`]). Each is one database, SQLite
+//! in the data folder or PostgreSQL, behind one set of statements. Reading, writing in groups, migrating. What the tables
+//! mean is not known here: statements stand in the `store` module of whoever owns the table.
 //!
 //! Rules for statements: placeholders are `$1`, `$2`, …; ids are text, times are milliseconds in a BIGINT
 //! ([`crate::clock::to_millis`]), truth values are a BIGINT of 0 or 1, lists and maps are JSON as text. These four are
