@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::command::{CommandRun, MOST_OUTPUT, Occasion, Outcome, clean};
 pub use self::farm::{
-    BookRequest, Booking, BookingState, FarmPlace, HandOver, Maintenance, PastReservation, PlaceDetail,
-    PowerCommand, PowerRequest, QueueTurn, Reservation, ReservationChange, ReserveRequest, ReserveSetRequest,
-    RunningCommand, SetMaintenance, Turn, WaitedFor, Waiter, WantedPlace,
+    BookRequest, Booking, BookingChange, BookingState, FarmPlace, HandOver, Maintenance, PastReservation,
+    PlaceDetail, PowerCommand, PowerRequest, QueueTurn, Reservation, ReservationChange, ReserveRequest,
+    ReserveSetRequest, RunningCommand, SetMaintenance, Turn, WaitedFor, Waiter, WantedPlace,
 };
 use nave_core::matching;
 

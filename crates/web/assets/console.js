@@ -126,6 +126,12 @@ class NaveZone extends HTMLElement {
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
     if (!input?.form || !zone) return;
     if (hint) hint.textContent = hint.textContent.replace("In UTC", `In your time zone, ${zone}`);
+    // What the hub has filled in is in UTC; what somebody has picked comes back as it was.
+    const at = this.getAttribute("at");
+    if (at && input.value === at) {
+      const here = new Date(`${at}Z`);
+      input.value = new Date(here.getTime() - here.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+    }
     input.form.addEventListener("formdata", ({ formData }) => {
       const ahead = (new Date(`${input.value}Z`) - new Date(input.value)) / 60000;
       if (Number.isFinite(ahead)) formData.set(`${input.name}_ahead`, String(Math.round(ahead)));

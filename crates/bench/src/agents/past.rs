@@ -28,7 +28,8 @@ pub const SEARCHES: [(&str, &[&str]); 4] = [
 ];
 
 /// Numbers from one on, as a table of SQL.
-const NUMBERS: &str = "WITH RECURSIVE numbers (n) AS (VALUES ($1) UNION ALL SELECT n + 1 FROM numbers WHERE n < $2)";
+const NUMBERS: &str =
+    "WITH RECURSIVE numbers (n) AS (VALUES ($1) UNION ALL SELECT n + 1 FROM numbers WHERE n < $2)";
 
 /// Mails from each agent to the next, each with words of which few are common and many rare, and the logs of all agents but
 /// the first, which has a few very old lines. The agents' numbers follow one another.

@@ -367,6 +367,20 @@ pub struct ReservationChange {
     pub seconds: u64,
 }
 
+/// Moves a booking: what is left out stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct BookingChange {
+    /// From when, within a year.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<OffsetDateTime>,
+    /// For how long, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "hub", schema(minimum = 1, maximum = 31_536_000))]
+    pub seconds: Option<u64>,
+}
+
 /// Hands a reservation over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]

@@ -63,8 +63,10 @@ pub async fn power(
     let lease = Boards::pool(hub)?.holder_of(place).map(|held| held.lease);
     if lease.as_ref().is_some_and(|lease| lease.holder.is(&Holder::of(op))) {
         access::require(op, RESERVE)?;
-    } else {
+    } else if boards.places().by_name(place).is_some() {
         access::require(op, MANAGE)?;
+    } else {
+        access::require(op, READ)?;
     }
     let there = boards.places().by_name(place).ok_or_else(|| Error::not_found("place", place))?;
     let control = there.power.as_ref().filter(|control| control.commands.contains(&command));

@@ -222,7 +222,7 @@ pub(super) fn candidates(boards: &Boards, request: &WantedPlace) -> Result<Candi
             "there is no place in the farm: `nave board export` puts one there".to_owned(),
         )),
         [] => Err(Error::Conflict(
-            "no place in the farm has these parts: `nave board list` shows what there is".to_owned(),
+            "no place in the farm has these parts: `nave board search` shows what there is".to_owned(),
         )),
         _ => Err(Error::Conflict("none of these places is there and has what is wanted".to_owned())),
     }

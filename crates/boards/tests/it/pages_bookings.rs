@@ -121,9 +121,28 @@ async fn a_place_is_booked_by_the_clock_of_the_browser_and_cancelled_chromium() 
     assert_eq!(booked(&hub), [("bench".to_owned(), start, start + Duration::hours(10))]);
     visit.to("/boards/reservations").await?;
     visit.reads(&shown(start, ' ')).await?;
+
+    // Moved: the field holds the time that it has, by her clock; what cannot be leaves it as it was.
+    visit.presses("Move the booking of bench").await?;
+    visit.reads("In your time zone, Asia/").await?;
+    ensure!(picked(&visit).await? == Some(shown(start, 'T')), "{:?}", picked(&visit).await?);
+    picks(&visit, &shown(past, 'T')).await?;
+    visit.presses("Move it").await?;
+    visit.sees("#from[aria-invalid=true]").await?;
+    ensure!(picked(&visit).await? == Some(shown(past, 'T')), "{:?}", picked(&visit).await?);
+    assert_eq!(booked(&hub), [("bench".to_owned(), start, start + Duration::hours(10))]);
+    let later = start + Duration::hours(3);
+    picks(&visit, &shown(later, 'T')).await?;
+    visit.types("time", "4h").await?;
+    visit.presses("Move it").await?;
+    visit.reads("The booking of bench is moved.").await?;
+    assert_eq!(booked(&hub), [("bench".to_owned(), later, later + Duration::hours(4))]);
+    visit.to("/boards/reservations").await?;
+    visit.reads(&shown(later, ' ')).await?;
     visit.presses("Cancel the booking of bench").await?;
     visit.reads("You have no place").await?;
     visit.to("/audit").await?;
+    visit.reads("Ada moved the booking of bench to the time from").await?;
     visit.reads("Grace cancelled the booking of bench").await?;
     visit.reads("Ada cancelled the booking of bench").await?;
     other.end().await?;

@@ -9,8 +9,8 @@ use nave_core::hub::config::HubConfig;
 use nave_core::hub::error::Error;
 use nave_core::hub::event;
 use nave_core::hub::leases::{
-    BookError, Booking, Choice, Granted, Heir, Holder, LeaseError, Leases, Pool, Seat, Spans, Want, Wanted,
-    WantedBooking,
+    BookError, Booking, BookingTimes, Choice, Granted, Heir, Holder, LeaseError, Leases, Pool, Seat, Spans,
+    Want, Wanted, WantedBooking,
 };
 use nave_core::hub::op::{Actor, Client, Op};
 use nave_core::id::RequestId;
@@ -444,7 +444,27 @@ async fn a_booking_is_cancelled_or_missed(bench: Bench) {
         async move { pool.cancel_booking(&op, hub, id).await }
     };
     assert_eq!(cancel("bob", first.id).await.unwrap_err().code(), "forbidden");
+    // Moved to where nothing stands in its way, and back; nobody else moves it.
+    let shift = |who: &'static str, minutes: i64, length: i64| {
+        let (op, pool, from) =
+            (farm.client(who), farm.pool(), first.starts_at + time::Duration::minutes(minutes));
+        let times =
+            BookingTimes { starts_at: from, ends_at: from + time::Duration::minutes(length), priority: 0 };
+        async move { pool.change_booking(&op, hub, first.id, times).await }
+    };
+    assert!(shift("bob", 10, 30).await.unwrap_err().to_string().contains("may not"));
+    let moved = shift("ann", 10, 30).await.unwrap().unwrap();
+    assert_eq!(farm.pool().bookings(), std::slice::from_ref(&moved));
+    assert!(shift("ann", -100, 30).await.unwrap_err().to_string().contains("is not in the future"));
+    let other = farm.book("bob", &[first.resource.as_str()], 300).await.unwrap();
+    let refused = shift("ann", 240, 600).await.unwrap_err();
+    assert!(refused.to_string().contains("bob has booked"), "{refused}");
+    assert_eq!(farm.pool().bookings(), [moved, other.clone()]);
+    assert_eq!(shift("ann", 0, 60).await.unwrap().unwrap().starts_at, first.starts_at);
+    assert_eq!(farm.told("lease.booking_changed").await.len(), 2);
+    farm.pool().cancel_booking(&farm.client("bob"), hub, other.id).await.unwrap();
     assert_eq!(cancel("ann", first.id).await.unwrap().unwrap().id, first.id);
+    assert!(shift("ann", 0, 60).await.unwrap().is_none());
     assert!(cancel("ann", first.id).await.unwrap().is_none());
     // Nobody overtakes who waits, and nobody books what somebody has without an end.
     let lease = farm.ask("cat", 1, &["a"]).await.unwrap().keep();

@@ -47,7 +47,7 @@ pub enum Board {
     Power(Power),
     /// Reserve a place, or several at once
     Reserve(Reserve),
-    /// List what is booked for later, or cancel some of it
+    /// List what is booked for later, or cancel or move some of it
     Bookings {
         #[command(subcommand)]
         command: Option<Bookings>,
@@ -101,6 +101,19 @@ pub enum Bookings {
         /// The bookings' names, or their ids; or a place, of which one has a single booking
         #[arg(value_name = "NAME|ID|PLACE", required = true)]
         names: Vec<String>,
+    },
+    /// Move a booking to other times, on the same place: where that cannot be, it stays as it was
+    #[command(group = clap::ArgGroup::new("what").args(["from", "period"]).required(true).multiple(true))]
+    Change {
+        /// The booking's name, or its id; or a place, of which one has a single booking
+        #[arg(value_name = "NAME|ID|PLACE")]
+        name: String,
+        /// From when: 2026-12-01T14:00 or 14:00 in this machine's time zone, or with a zone 2026-12-01T14:00:00Z
+        #[arg(long, value_name = "TIME")]
+        from: Option<String>,
+        /// For how long from then on
+        #[arg(long = "for", value_name = "PERIOD")]
+        period: Option<Period>,
     },
 }
 

@@ -147,7 +147,7 @@ async fn a_place_is_booked_listed_and_cancelled_on_netns_hosts() -> anyhow::Resu
 
 /// By name, by id and by place; the first is there, for two hours from `start` on.
 async fn bookings_are_cancelled(farm: &Farm, start: OffsetDateTime) -> anyhow::Result<()> {
-    let laptop = &farm.net.laptop;
+    let (laptop, server) = (&farm.net.laptop, &farm.net.server);
     let exact = (start + Duration::hours(1)).format(&Rfc3339)?;
     // Another place, if one is free then; programs read the booking.
     let either =
@@ -162,11 +162,36 @@ async fn bookings_are_cancelled(farm: &Farm, start: OffsetDateTime) -> anyhow::R
     );
     let stranger = fails(&farm.net.lab, &["bookings", "cancel", &second.id]).await?;
     ensure!(stranger.contains("node lab may not do that"), "{stranger}");
+    // Moved to other times, if the place is free then: else it stays as it was.
+    let moved = runs(laptop, &["bookings", "change", "demo", "--for", "30m"]).await?;
+    ensure!(moved.code == 0 && moved.stderr.starts_with("nave: bench is booked for you from "), "{moved:?}");
+    let later = (start + Duration::hours(4)).format(&Rfc3339)?;
+    let change = ["bookings", "change", &second.id, "--from", &later, "--for", "2h", "--json"];
+    let moved: Booking = serde_json::from_str(&runs(laptop, &change).await?.ok()?)?;
+    assert_eq!((moved.starts_at, moved.until), (start + Duration::hours(4), start + Duration::hours(6)));
+    ensure!(moved.id == second.id && moved.place == "rack", "{moved:?}");
+    let other = ["reserve", "--place", "rack", "--from", &exact, "--for", "1h"];
+    runs(server, &other).await?.ok()?;
+    for (host, args, words) in [
+        (laptop, vec!["rack", "--from", &exact], "rack is not free for that time: "),
+        (laptop, vec!["rack", "--from", "2020-01-01T14:00"], "has passed"),
+        (laptop, vec!["rack", "--from", "9000-01-01T14:00"], "lies more than a year ahead"),
+        (laptop, vec!["rack", "--for", "400d"], "must be from 1 to 31536000 seconds"),
+        (laptop, vec!["nothing", "--for", "1h"], "there is no booking \"nothing\""),
+        (&farm.net.lab, vec![&*second.id, "--for", "1h"], "node lab may not do that"),
+    ] {
+        let said = fails(host, &[&["bookings", "change"], args.as_slice()].concat()).await?;
+        ensure!(said.contains(words), "{args:?}: {said}");
+    }
+    let neither = runs(laptop, &["bookings", "change", "rack"]).await?;
+    ensure!(neither.code == 2 && neither.stderr.contains("--from <TIME>|--for <PERIOD>"), "{neither:?}");
+    ensure!(bookings(farm).await?.contains(&moved), "it did not stay as it was");
+    runs(server, &["bookings", "cancel", "rack"]).await?.ok()?;
     let cancelled = runs(laptop, &["bookings", "cancel", "demo", &second.id]).await?;
     ensure!(cancelled.code == 0, "{cancelled:?}");
     let lines = [
         format!("nave: the booking of bench from {} on is cancelled\n", utc(start)?),
-        format!("nave: the booking of rack from {} on is cancelled\n", utc(second.starts_at)?),
+        format!("nave: the booking of rack from {} on is cancelled\n", utc(moved.starts_at)?),
     ];
     assert_eq!(cancelled.stderr, lines.concat());
     assert_eq!(bookings(farm).await?, []);

@@ -11,8 +11,8 @@ use nave_core::hub::http::{Access, Input, Path, Routes, operation};
 use nave_core::hub::op::Op;
 
 use crate::api::{
-    BookRequest, Booking, CommandRun, FarmPlace, HandOver, PlaceDetail, PowerRequest, QueueTurn, Reservation,
-    ReservationChange, ReserveRequest, ReserveSetRequest, SetMaintenance, Waiter,
+    BookRequest, Booking, BookingChange, CommandRun, FarmPlace, HandOver, PlaceDetail, PowerRequest,
+    QueueTurn, Reservation, ReservationChange, ReserveRequest, ReserveSetRequest, SetMaintenance, Waiter,
 };
 use crate::hub::{Boards, MANAGE, READ, RESERVE, bookings, commands, farm, maintenance, wish};
 
@@ -45,6 +45,7 @@ pub(super) fn routes(boards: &Boards, routes: Routes) -> Routes {
             routes
                 .operation(Access::Action(READ), operation!(booked))
                 .operation(Access::Action(RESERVE), operation!(book))
+                .operation(Access::OwnOr(MANAGE), operation!(change))
                 .operation(Access::OwnOr(MANAGE), operation!(cancel))
         });
     routes.merge(declared.with(Extension(boards.clone())))
@@ -305,6 +306,30 @@ async fn book(
     Input(request): Input<BookRequest>,
 ) -> Result<Json<Booking>> {
     bookings::book(&op, &hub, &boards, request).await.map(Json)
+}
+
+/// Moves a booking.
+///
+/// To other times, on the same place: one's own; whoever may manage places moves anybody's. Where that cannot be, it stays
+/// as it was.
+#[utoipa::path(
+    patch,
+    path = "/nave/v1/bookings/{booking}",
+    params(("booking" = String, Path, description = "Its id, or its name.", example = "kernel-tests")),
+    request_body = BookingChange,
+    responses(
+        (status = 200, description = "The booking", body = Booking),
+        (status = 409, description = "The place is not free for that time")
+    )
+)]
+async fn change(
+    op: Op,
+    State(hub): Shared,
+    Extension(boards): Fleet,
+    Path(id): Path<String>,
+    Input(change): Input<BookingChange>,
+) -> Result<Json<Booking>> {
+    bookings::change(&op, &hub, &boards, &id, change).await.map(Json)
 }
 
 /// Cancels a booking.

@@ -9,10 +9,12 @@ use nave_web::form::{Fields, Form};
 use nave_web::ui::Filled;
 use nave_web::visitor::Visitor;
 use nave_web::{Answer, Shared, done, may, refuse, shell, show};
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
 
-use super::views::{Forms, Mine, path_of};
-use super::{Fleet, beside, place, seconds, tabs};
-use crate::api::{HandOver, ReservationChange};
+use super::views::{Forms, Mine, MoveBooking, path_of};
+use super::{Fleet, beside, place, seconds, start, tabs};
+use crate::api::{Booking, BookingChange, HandOver, ReservationChange};
 use crate::hub::{READ, RESERVE, bookings, farm, wish};
 
 const PATH: &str = "/boards/reservations";
@@ -23,6 +25,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/boards/reservations/{reservation}/extend", Access::Page(RESERVE), extend)
         .post("/boards/reservations/{reservation}/hand-over", Access::Page(RESERVE), hand_over)
         .post("/boards/reservations/{reservation}/return", Access::Page(RESERVE), give_back)
+        .get("/boards/bookings/{booking}", Access::Page(RESERVE), move_form)
+        .post("/boards/bookings/{booking}", Access::Page(RESERVE), move_booking)
         .post("/boards/bookings/{booking}/cancel", Access::Page(RESERVE), cancel)
 }
 
@@ -98,6 +102,56 @@ async fn give_back(
             again(&visitor, &hub, &boards, &fields, forms, &error).await
         }
     }
+}
+
+async fn move_form(visitor: Visitor, hub: Shared, Path(id): Path<String>) -> Answer {
+    let booking = bookings::show(&visitor.op, &hub, &id)?;
+    let form = Filled::with([("from", field_value(booking.starts_at)?.as_str()), ("time", &booking.time())]);
+    let view = move_view(&visitor, &hub, booking, form).await?;
+    Ok(show(&view, &view.shell))
+}
+
+async fn move_booking(
+    visitor: Visitor,
+    hub: Shared,
+    boards: Fleet,
+    Path(id): Path<String>,
+    Form(fields): Form,
+) -> Answer {
+    let booking = bookings::show(&visitor.op, &hub, &id)?;
+    let moved = async {
+        // Its time has come: that it began is not undone.
+        let starts_at = if booking.waits() { None } else { start(&fields)? };
+        let change = BookingChange { starts_at, seconds: Some(seconds(&fields, "time")?) };
+        bookings::change(&visitor.op, &hub, &boards, &id, change).await
+    };
+    match moved.await {
+        Ok(booking) => {
+            Ok(done(&path_of(&booking.place), &format!("The booking of {} is moved.", booking.place)))
+        }
+        Err(error) => {
+            let error = beside(error, "time");
+            let view = move_view(&visitor, &hub, booking, Filled::refused(&fields, &error)).await?;
+            Ok(refuse(&view, &error))
+        }
+    }
+}
+
+async fn move_view(
+    visitor: &Visitor,
+    hub: &Shared,
+    booking: Booking,
+    form: Filled,
+) -> Result<MoveBooking, PageError> {
+    let at = field_value(booking.starts_at)?;
+    let shell = shell(visitor, hub, &format!("Booking of {}", booking.place), "/boards").await?;
+    Ok(MoveBooking { shell, booking, at, form })
+}
+
+/// A time as a field holds it, in UTC.
+fn field_value(at: OffsetDateTime) -> Result<String, Error> {
+    let shape = format_description!("[year]-[month]-[day]T[hour]:[minute]");
+    at.to_offset(UtcOffset::UTC).format(shape).map_err(Error::internal)
 }
 
 async fn cancel(

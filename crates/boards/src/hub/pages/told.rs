@@ -40,6 +40,15 @@ pub(super) fn tell(event: &Event) -> Option<Told> {
             (Tone::Good, holder(), "has", "from now on, as booked".to_owned())
         }
         "lease.booked" => (Tone::Plain, None, "booked", format!("{}{}", since(), until_or_not())),
+        "lease.booking_changed" if text("holder") == event.actor => {
+            (Tone::Plain, None, "moved the booking of", format!("to the time {}{}", since(), until_or_not()))
+        }
+        "lease.booking_changed" => (
+            Tone::Plain,
+            None,
+            "moved the booking of",
+            format!("by {} to the time {}{}", text("holder"), since(), until_or_not()),
+        ),
         "lease.booking_cancelled" if text("holder") == event.actor => {
             (Tone::Plain, None, "cancelled the booking of", since())
         }
@@ -156,6 +165,13 @@ mod tests {
         assert_eq!(
             said("lease.granted", booked.clone()),
             format!("Grace has {place} from now on, as booked")
+        );
+        assert_eq!(
+            said("lease.booking_changed", booked.clone()),
+            format!(
+                "Ada moved the booking of {place} by Grace to the time from 2026-08-04 13:00:00 UTC to \
+                 2026-08-04 14:00:00 UTC"
+            )
         );
         assert_eq!(
             said("lease.booking_cancelled", booked),

@@ -24,7 +24,7 @@ mod bookings;
 mod pick;
 mod queue;
 
-pub(super) use self::bookings::Booked;
+pub(super) use self::bookings::{Booked, Moved};
 pub(super) use self::queue::{Turn, Waiter};
 
 /// How whoever asked is answered: with a lease for each want.

@@ -8,7 +8,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::book::Booked;
+use super::book::{Booked, Moved};
 use super::{Choice, Holder, Lease, Pool, ResourceId, journal, store};
 use crate::clock::to_millis;
 use crate::hub::access;
@@ -53,6 +53,17 @@ pub struct WantedBooking {
     pub starts_at: OffsetDateTime,
     /// Until when.
     pub ends_at: OffsetDateTime,
+}
+
+/// The times that a booking is moved to.
+#[derive(Clone, Debug)]
+pub struct BookingTimes {
+    /// From when.
+    pub starts_at: OffsetDateTime,
+    /// Until when.
+    pub ends_at: OffsetDateTime,
+    /// With which priority: when it begins sooner, nobody who waits with as much is overtaken.
+    pub priority: i32,
 }
 
 /// Why a booking ended that did not become a lease.
@@ -189,6 +200,71 @@ impl Pool {
         let own = booking.holder.is(&Holder::of(op));
         access::require(op, if own { self.kind().take } else { self.kind().manage })?;
         self.end_booking(op, hub, id, BookingEnd::Cancelled).await
+    }
+
+    /// Moves a booking to other times, on the same resource: its holder does, or whoever may manage leases. It keeps what it
+    /// has until that is durable, and if it cannot be. `None` when it has ended, or has become a lease.
+    pub async fn change_booking(
+        self: &Arc<Self>,
+        op: &Op,
+        hub: &Arc<Hub>,
+        id: BookingId,
+        times: BookingTimes,
+    ) -> Result<Option<Booking>, BookError> {
+        access::require_somebody(op)?;
+        let Some(booking) = self.bookings().into_iter().find(|booking| booking.id == id) else {
+            return Ok(None);
+        };
+        let own = booking.holder.is(&Holder::of(op));
+        access::require(op, if own { self.kind().take } else { self.kind().manage })?;
+        let now = op.clock.now();
+        if times.starts_at != booking.starts_at && times.starts_at <= now {
+            return Err(Error::invalid("starts_at", "is not in the future").into());
+        }
+        if times.ends_at <= times.starts_at.max(now) {
+            return Err(Error::invalid("seconds", "would have it over by now").into());
+        }
+        let moved = match self.when_still(|book| book.take_times(id, &times, now)).await {
+            None => return Ok(None),
+            Some(Err(obstacle)) => return Err(BookError::Taken(obstacle.words(self.kind().noun))),
+            Some(Ok(moved)) => moved,
+        };
+        let (op, own_hub, pool) = (op.clone(), Arc::clone(hub), Arc::clone(self));
+        let work = hub.tasks.spawn(async move {
+            let Moved { was, becomes } = moved;
+            let written = async {
+                let mut act = journal::owned(&own_hub, &pool).await?;
+                store::move_booking(&mut act, &becomes).await?;
+                let mut event = booking_event(&pool, "lease.booking_changed", &becomes, None);
+                event.detail["was_from"] = json!(to_millis(was.starts_at));
+                event.detail["was_until"] = json!(to_millis(was.ends_at));
+                own_hub.record(&mut act, &op, event).await?;
+                act.commit().await
+            };
+            let done = written.await;
+            if done.is_err() {
+                pool.move_back(&own_hub, &was).await;
+            }
+            let stands = if done.is_ok() { becomes } else { was };
+            let steps = pool.book_mut().booking_moved(stands.clone(), own_hub.clock.now());
+            pool.now_still();
+            pool.follow(&own_hub, steps);
+            pool.tell(&own_hub, &stands.resource);
+            done.map(|()| Some(stands))
+        });
+        Ok(work.await.map_err(Error::internal)??)
+    }
+
+    /// After a failure: takes back what was written after all.
+    async fn move_back(&self, hub: &Arc<Hub>, was: &Booking) {
+        let undone = async {
+            let mut act = hub.store.begin().await?;
+            store::move_booking(&mut act, was).await?;
+            act.commit().await
+        };
+        if let Err(error) = undone.await {
+            tracing::warn!(resource = was.resource, %error, "it is not certain that a booking keeps its times");
+        }
     }
 
     async fn end_booking(

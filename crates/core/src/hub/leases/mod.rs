@@ -23,7 +23,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-pub use self::booking::{BookError, Booking, BookingEnd, WantedBooking};
+pub use self::booking::{BookError, Booking, BookingEnd, BookingTimes, WantedBooking};
 pub use self::due::jobs;
 pub use self::granted::Granted;
 pub use self::pool::{Pool, Waiters, Waiting};

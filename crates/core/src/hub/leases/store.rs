@@ -237,6 +237,16 @@ pub(super) async fn insert_booking(act: &mut Act, pool: &str, booking: &Booking)
     Ok(())
 }
 
+/// Writes a booking's new times.
+pub(super) async fn move_booking(act: &mut Act, booking: &Booking) -> Result<()> {
+    let query = sqlx::query(
+        "UPDATE lease_bookings SET starts_at = $2, ends_at = $3 WHERE id = $1 AND ended_at IS NULL",
+    );
+    let query = query.bind(booking.id.to_string()).bind(to_millis(booking.starts_at));
+    query.bind(to_millis(booking.ends_at)).execute(act.connection()).await?;
+    Ok(())
+}
+
 /// Ends a booking; whether it stood until now.
 pub(super) async fn end_booking(
     act: &mut Act,

@@ -1,11 +1,16 @@
 //! `nave board bookings`: what is booked for later. Booking a place is `nave board reserve --from`.
 
-use anyhow::bail;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
 use http::Method;
-use nave_boards::api::{Booking, BookingState};
+use jiff::tz::TimeZone;
+use nave_boards::api::{Booking, BookingChange, BookingState};
+use nave_core::clock::Clock;
 use serde_json::json;
 
 use super::{Context, moment, segment};
+use crate::when;
 
 /// Every booking, by when they begin.
 pub(super) async fn all(context: &Context<'_>) -> anyhow::Result<Vec<Booking>> {
@@ -40,6 +45,32 @@ pub(super) async fn cancel(context: &Context<'_>, names: &[String]) -> anyhow::R
         hub.act(Method::DELETE, &format!("/nave/v1/bookings/{}", segment(&booking.id)), &json!({})).await?;
         context.printer.talk(cancelled(booking));
     }
+    Ok(())
+}
+
+pub(super) async fn change(
+    context: &Context<'_>,
+    name: &str,
+    from: Option<&str>,
+    period: Option<Duration>,
+) -> anyhow::Result<()> {
+    let zone = TimeZone::system();
+    let now = Clock::system().now();
+    let starts_at = from.map(|text| when::parse(text, now, &zone)).transpose().context("--from")?;
+    if let Some(starts_at) = starts_at.filter(|starts_at| *starts_at <= now) {
+        bail!("--from: {} has passed", when::words(starts_at, &zone));
+    }
+    let bookings = all(context).await?;
+    let id = segment(&find(&bookings, name)?.id).to_string();
+    let change = BookingChange { starts_at, seconds: period.map(|period| period.as_secs()) };
+    let hub = context.hub().await?;
+    let changed: Booking = hub.send_json(Method::PATCH, &format!("/nave/v1/bookings/{id}"), &change).await?;
+    if context.printer.is_json() {
+        return context.printer.value(&changed);
+    }
+    let of = if changed.mine { "you".to_owned() } else { changed.holder };
+    let (from, until) = (when::words(changed.starts_at, &zone), when::words(changed.until, &zone));
+    context.printer.talk(format!("nave: {} is booked for {of} from {from} to {until}", changed.place));
     Ok(())
 }
 

@@ -49,6 +49,9 @@ pub async fn run(context: &Context<'_>, command: Board) -> anyhow::Result<()> {
         Board::Bookings { command: Some(Bookings::Cancel { names }) } => {
             bookings::cancel(context, &names).await
         }
+        Board::Bookings { command: Some(Bookings::Change { name, from, period }) } => {
+            bookings::change(context, &name, from.as_deref(), period.map(|period| period.0)).await
+        }
         Board::Show { place } => show(context, &place).await,
         Board::Power(args) => ran::power(context, args).await,
         Board::Reserve(args) => reserve::run(context, args).await,

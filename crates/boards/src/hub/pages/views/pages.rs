@@ -211,14 +211,28 @@ impl Queue {
 
 impl Booking {
     /// For how long.
-    fn time(&self) -> String {
+    pub fn time(&self) -> String {
         words::span((self.until - self.starts_at).whole_seconds().unsigned_abs().max(1))
     }
 
     /// Whether its time has come, and its place has not.
-    fn waits(&self) -> bool {
+    pub fn waits(&self) -> bool {
         self.state == BookingState::Waiting
     }
+}
+
+/// Moving a booking to other times.
+#[derive(Debug, Template)]
+#[template(path = "boards/move_booking.html")]
+pub struct MoveBooking {
+    /// What stands around the page.
+    pub shell: Shell,
+    /// What is moved.
+    pub booking: Booking,
+    /// When it begins, as the field holds it: in UTC.
+    pub at: String,
+    /// The form.
+    pub form: Filled,
 }
 
 /// Reserving any place that has what is wanted.

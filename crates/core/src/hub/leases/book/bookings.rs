@@ -9,7 +9,7 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 use super::super::booking::exact;
-use super::super::{Booking, Held, Holder, Lease, ResourceId, WantedBooking};
+use super::super::{Booking, BookingTimes, Held, Holder, Lease, ResourceId, WantedBooking};
 use super::{Book, Change, Resource, Step, Taken, Usage};
 use crate::id::{BookingId, LeaseId};
 
@@ -63,6 +63,12 @@ impl Obstacle {
     }
 }
 
+/// A booking that is moved to other times.
+pub(in crate::hub::leases) struct Moved {
+    pub(in crate::hub::leases) was: Booking,
+    pub(in crate::hub::leases) becomes: Booking,
+}
+
 /// A booking in the book.
 pub(super) struct Entry {
     pub(super) booking: Booking,
@@ -84,11 +90,24 @@ impl Resource {
         Held { booked, ..held.clone() }
     }
 
-    /// Why it cannot be had from one time to another; `None` where it can.
-    fn obstacle(&self, from: OffsetDateTime, until: OffsetDateTime) -> Option<Obstacle> {
-        let overlaps = |booking: &&Booking| booking.starts_at < until && from < booking.ends_at;
+    /// Why it cannot be had from one time to another; `None` where it can. What is `moved` there is in nobody's way, and
+    /// until it begins nobody has the resource for longer.
+    fn obstacle(
+        &self,
+        from: OffsetDateTime,
+        until: OffsetDateTime,
+        moved: Option<&Booking>,
+    ) -> Option<Obstacle> {
+        let overlaps = |booking: &&Booking| {
+            moved.is_none_or(|moved| moved.id != booking.id)
+                && booking.starts_at < until
+                && from < booking.ends_at
+        };
         if let Some(other) = self.bookings.values().map(|entry| &entry.booking).find(overlaps) {
             return Some(Obstacle::Booked(Box::new(other.clone())));
+        }
+        if moved.is_some_and(|moved| moved.starts_at <= from) {
+            return None;
         }
         let held = self.seen(self.held()?);
         let stays = held.until().is_none_or(|end| end > from);
@@ -125,12 +144,12 @@ impl Book {
         let (mut free, mut busy, mut obstacle) = (Vec::new(), false, None);
         for id in there {
             let resource = self.get(id);
-            let found = match resource.obstacle(wanted.starts_at, wanted.ends_at) {
+            let found = match resource.obstacle(wanted.starts_at, wanted.ends_at, None) {
                 None if matches!(resource.usage, Usage::Changing(_)) => {
                     busy = true;
                     continue;
                 }
-                None => self.overtaken(id, wanted, now),
+                None => self.overtaken(id, wanted.starts_at, wanted.priority, now),
                 some => some,
             };
             match found {
@@ -161,12 +180,18 @@ impl Book {
     }
 
     /// Whoever waits for a resource, with at least as much right to it, is served before it is booked.
-    fn overtaken(&self, id: u32, wanted: &WantedBooking, now: OffsetDateTime) -> Option<Obstacle> {
-        if wanted.starts_at >= now + AHEAD {
+    fn overtaken(
+        &self,
+        id: u32,
+        starts_at: OffsetDateTime,
+        priority: i32,
+        now: OffsetDateTime,
+    ) -> Option<Obstacle> {
+        if starts_at >= now + AHEAD {
             return None;
         }
         let waits = self.queue.iter().find(|waiter| {
-            waiter.asker.priority >= wanted.priority
+            waiter.asker.priority >= priority
                 && waiter.wants.iter().any(|want| want.binary_search(&id).is_ok())
         })?;
         Some(Obstacle::Waited(waits.asker.holder.name.clone()))
@@ -223,6 +248,56 @@ impl Book {
                 Taken::Now(entry.booking.clone())
             }
         }
+    }
+
+    /// Makes a booking stand still, to be moved to other times; it keeps both until [`Book::booking_moved`]. What it is and
+    /// what it will be, or what stands in the way of that.
+    pub(in crate::hub::leases) fn take_times(
+        &mut self,
+        booking: BookingId,
+        times: &BookingTimes,
+        now: OffsetDateTime,
+    ) -> Taken<Result<Moved, Obstacle>> {
+        let Some(&id) = self.bookings.get(&booking) else { return Taken::Unknown };
+        let was = match self.entry(booking) {
+            None => return Taken::Unknown,
+            Some(Entry { still: false, .. }) => return Taken::Busy,
+            Some(entry) => entry.booking.clone(),
+        };
+        let BookingTimes { starts_at, ends_at, priority } = *times;
+        let (resource, is_sooner) = (self.get(id), starts_at < was.starts_at);
+        let mut obstacle = resource.obstacle(starts_at, ends_at, Some(&was));
+        if obstacle.is_none() && is_sooner {
+            if matches!(resource.usage, Usage::Changing(_)) {
+                return Taken::Busy;
+            }
+            obstacle = self.overtaken(id, starts_at, priority, now);
+        }
+        if let Some(obstacle) = obstacle {
+            return Taken::Now(Err(obstacle));
+        }
+        let both = Booking {
+            starts_at: starts_at.min(was.starts_at),
+            ends_at: ends_at.max(was.ends_at),
+            ..was.clone()
+        };
+        self.booking_settled(booking, false);
+        self.enter(both, false, now);
+        let becomes = Booking { starts_at, ends_at, ..was.clone() };
+        Taken::Now(Ok(Moved { was, becomes }))
+    }
+
+    /// A booking was moved, or not; what follows for those who wait for what it kept.
+    pub(in crate::hub::leases) fn booking_moved(
+        &mut self,
+        booking: Booking,
+        now: OffsetDateTime,
+    ) -> Vec<Step> {
+        self.booking_settled(booking.id, false);
+        let id = self.number(&booking.resource, now);
+        self.enter(booking, true, now);
+        self.get_mut(id).tell();
+        if self.get(id).is_free() { self.freed(&[id], now) } else { Vec::new() }
     }
 
     /// Makes a lease stand still, to be held until a time; what stands in the way of that.

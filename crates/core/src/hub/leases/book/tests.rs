@@ -92,6 +92,11 @@ enum Event {
         fails: bool,
     },
     Cancel(usize),
+    Move {
+        at: usize,
+        start: i64,
+        length: i64,
+    },
     Extend(usize, i64),
 }
 
@@ -117,6 +122,8 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(acceptable, start, length)| Event::Book { acceptable, start, length }),
         2 => (0..3_usize, prop::bool::weighted(0.2)).prop_map(|(at, fails)| Event::Booked { at, fails }),
         1 => (0..3_usize).prop_map(Event::Cancel),
+        2 => (0..3_usize, 1..120_i64, 1..90_i64)
+            .prop_map(|(at, start, length)| Event::Move { at, start, length }),
         1 => (0..4_usize, 1..200_i64).prop_map(|(at, minutes)| Event::Extend(at, minutes)),
     ]
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::*;
 use super::{Answered, Event, NAMES, NOW, PATIENCE, asker, book, stands};
-use crate::hub::leases::{Want, WantedBooking};
+use crate::hub::leases::{BookingTimes, Want, WantedBooking};
 
 /// A wish as it was made: the order in which it is served, and what would do.
 #[derive(Clone)]
@@ -45,6 +45,13 @@ impl Wish {
     }
 }
 
+/// What is being written of a booking.
+pub(super) enum Pending {
+    Begins(Booking),
+    Ends(Booking),
+    Moves { was: Booking, becomes: Booking },
+}
+
 /// A book with what is under way around it, and what the database would say.
 pub(super) struct World {
     pub(super) book: Book,
@@ -53,8 +60,8 @@ pub(super) struct World {
     pub(super) durable: BTreeMap<String, Lease>,
     /// Bookings that the database has.
     pub(super) booked: BTreeMap<BookingId, Booking>,
-    /// Bookings that are being made, or being ended.
-    pub(super) changing: Vec<(Booking, bool)>,
+    /// Bookings that are being made, ended or moved.
+    pub(super) changing: Vec<Pending>,
     /// Every wish that was ever made.
     pub(super) made: Vec<Wish>,
     /// Wishes without an answer, by their number, in the order of asking.
@@ -109,6 +116,7 @@ impl World {
                     self.end_booking(booking.id);
                 }
             }
+            Event::Move { at, start, length } => self.move_booking(at, start, length),
             Event::Extend(at, minutes) => {
                 if let Some(held) = self.book.held().get(at) {
                     self.extend(held, self.now + time::Duration::minutes(minutes));
@@ -154,21 +162,42 @@ impl World {
                 .into_iter()
                 .find(|wish| wish.priority >= 0 && wish.takes(&booking.resource) && start < 24 * 60);
             assert!(overtaken.is_none(), "somebody waits for {}", booking.resource);
-            self.changing.push((*booking, true));
+            self.changing.push(Pending::Begins(*booking));
         }
     }
 
     pub(super) fn end_booking(&mut self, booking: BookingId) {
         if let Taken::Now(booking) = self.book.take_booking(booking) {
             assert!(self.booked.contains_key(&booking.id), "nothing ends before it stands");
-            self.changing.push((booking, false));
+            self.changing.push(Pending::Ends(booking));
+        }
+    }
+
+    pub(super) fn move_booking(&mut self, at: usize, start: i64, length: i64) {
+        let Some(booking) = self.book.bookings().get(at).cloned() else { return };
+        let starts_at = self.now + time::Duration::minutes(start);
+        let times =
+            BookingTimes { starts_at, ends_at: starts_at + time::Duration::minutes(length), priority: 0 };
+        if let Taken::Now(Ok(Moved { was, becomes })) = self.book.take_times(booking.id, &times, self.now) {
+            assert_eq!(Some(&was), self.booked.get(&booking.id), "nothing is moved before it stands");
+            assert_eq!((becomes.starts_at, becomes.ends_at), (times.starts_at, times.ends_at));
+            self.changing.push(Pending::Moves { was, becomes });
         }
     }
 
     pub(super) fn settle_booking(&mut self, at: usize, fails: bool) {
-        let (booking, begins) = self.changing.remove(at);
         // One that is being made stands if that was written; one that is being ended, if it was not.
-        let stands = if begins { !fails } else { fails };
+        let (booking, stands) = match self.changing.remove(at) {
+            Pending::Begins(booking) => (booking, !fails),
+            Pending::Ends(booking) => (booking, fails),
+            Pending::Moves { was, becomes } => {
+                let stands = if fails { was } else { becomes };
+                self.booked.insert(stands.id, stands.clone());
+                let steps = self.book.booking_moved(stands, self.now);
+                self.begin(steps);
+                return;
+            }
+        };
         if stands {
             self.booked.insert(booking.id, booking.clone());
             self.book.booking_settled(booking.id, true);
@@ -397,13 +426,25 @@ impl World {
             assert!(self.book.numbers.contains_key(name.as_str()), "the lease on {name} is forgotten");
         }
         let bookings = self.book.bookings();
-        for (at, booking) in bookings.iter().enumerate() {
+        // One that is moved keeps both times, and whatever lies between them is not its own.
+        let times = |booking: &Booking| {
+            let moves = |pending: &Pending| match pending {
+                Pending::Moves { was, becomes } if was.id == booking.id => {
+                    Some(vec![was.clone(), becomes.clone()])
+                }
+                _ => None,
+            };
+            self.changing.iter().find_map(moves).unwrap_or_else(|| vec![booking.clone()])
+        };
+        let kept: Vec<Booking> = bookings.iter().flat_map(times).collect();
+        for (at, booking) in kept.iter().enumerate() {
             let overlaps = |other: &&Booking| {
-                other.resource == booking.resource
+                other.id != booking.id
+                    && other.resource == booking.resource
                     && other.starts_at < booking.ends_at
                     && booking.starts_at < other.ends_at
             };
-            assert!(!bookings[..at].iter().any(|other| overlaps(&other)), "two have booked one at a time");
+            assert!(!kept[..at].iter().any(|other| overlaps(&other)), "two have booked one at a time");
         }
         for booking in self.booked.keys() {
             assert!(bookings.iter().any(|known| known.id == *booking), "a booking is forgotten");
