@@ -41,7 +41,7 @@ async fn an_agent_is_made_configured_and_archived_in_the_browser_chromium() -> a
     visit.to("/agents/named/ann").await?;
     visit.types("task", "Look things up").await?;
     visit.presses("Start").await?;
-    visit.reads("No eligible hosts are online").await?;
+    visit.reads("No host is connected that may run ann").await?;
     ensure!(visit.sees("#task").await?.prop("value").await?.as_deref() == Some("Look things up"));
     visit.types("dollars", "two").await?;
     visit.sees("#budget .button").await?.click().await?;

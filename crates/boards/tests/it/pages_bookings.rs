@@ -128,6 +128,7 @@ async fn a_place_is_booked_by_the_clock_of_the_browser_and_cancelled_chromium() 
     ensure!(picked(&visit).await? == Some(shown(start, 'T')), "{:?}", picked(&visit).await?);
     picks(&visit, &shown(past, 'T')).await?;
     visit.presses("Move it").await?;
+    visit.reads("Is not in the future").await?;
     visit.sees("#from[aria-invalid=true]").await?;
     ensure!(picked(&visit).await? == Some(shown(past, 'T')), "{:?}", picked(&visit).await?);
     assert_eq!(booked(&hub), [("bench".to_owned(), start, start + Duration::hours(10))]);

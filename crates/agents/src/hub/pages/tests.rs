@@ -96,7 +96,10 @@ async fn a_log_follows_without_gaps_and_goes_back_on_demand_chromium() -> anyhow
     for first in [255, 55, 1] {
         shows(&browser, first..=454).await?;
         if first > 1 {
-            browser.client().wait().for_element(Locator::Css(".older")).await?.click().await?;
+            let older = browser.client().wait().for_element(Locator::Css(".older")).await?;
+            let script = "document.querySelector('.older').scrollIntoView({ block: 'center' })";
+            browser.client().execute(script, vec![]).await?;
+            older.click().await?;
         }
     }
     assert!(browser.client().find_all(Locator::Css(".older")).await?.is_empty());

@@ -106,7 +106,8 @@ async fn give_back(
 
 async fn move_form(visitor: Visitor, hub: Shared, Path(id): Path<String>) -> Answer {
     let booking = bookings::show(&visitor.op, &hub, &id)?;
-    let form = Filled::with([("from", field_value(booking.starts_at)?.as_str()), ("time", &booking.time())]);
+    let lasts = typed((booking.until - booking.starts_at).whole_seconds());
+    let form = Filled::with([("from", field_value(booking.starts_at)?.as_str()), ("time", &lasts)]);
     let view = move_view(&visitor, &hub, booking, form).await?;
     Ok(show(&view, &view.shell))
 }
@@ -146,6 +147,14 @@ async fn move_view(
     let at = field_value(booking.starts_at)?;
     let shell = shell(visitor, hub, &format!("Booking of {}", booking.place), "/boards").await?;
     Ok(MoveBooking { shell, booking, at, form })
+}
+
+/// A length of time as it is typed.
+fn typed(seconds: i64) -> String {
+    let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
+    let whole = units.into_iter().find(|(unit, _)| seconds % unit == 0);
+    let (unit, letter) = whole.unwrap_or((1, 's'));
+    format!("{}{letter}", seconds / unit)
 }
 
 /// A time as a field holds it, in UTC.
@@ -188,4 +197,15 @@ async fn again(
 ) -> Answer {
     let view = place::view_of(visitor, hub, boards, fields.one("place")?, forms).await?;
     Ok(refuse(&view, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::typed;
+
+    #[test]
+    fn a_length_of_time_is_typed_in_whole_units() {
+        let all = [172_800, 36_000, 5_400, 90].map(typed);
+        assert_eq!(all, ["2d", "10h", "90m", "90s"]);
+    }
 }

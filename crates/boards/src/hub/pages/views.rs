@@ -11,7 +11,7 @@ use crate::api::FarmPlace;
 
 pub use self::chart::Chart;
 pub use self::mosaic::Mosaic;
-pub use self::pages::{Farm, Forms, May, Mine, PlacePage, Queue, ReserveAny, TerminalPage};
+pub use self::pages::{Farm, Forms, May, Mine, MoveBooking, PlacePage, Queue, ReserveAny, TerminalPage};
 pub use self::strip::Strip;
 pub use self::usage::UsagePage;
 

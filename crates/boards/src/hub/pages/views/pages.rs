@@ -211,7 +211,7 @@ impl Queue {
 
 impl Booking {
     /// For how long.
-    pub fn time(&self) -> String {
+    fn time(&self) -> String {
         words::span((self.until - self.starts_at).whole_seconds().unsigned_abs().max(1))
     }
 
