@@ -9,7 +9,8 @@ use nave_boards::api::{
     PowerCommand, Reservation, RunningCommand, TcpInterface, UsbInterface, Waiter,
 };
 use nave_boards::hub::pages::views::{
-    Chart, Choice, Counts, Farm, Forms, May, Mine, Mosaic, PlacePage, Queue, ReserveAny, Tab, UsagePage,
+    Chart, Choice, Counts, Farm, Forms, May, Mine, Mosaic, MoveBooking, PlacePage, Queue, ReserveAny, Tab,
+    UsagePage,
 };
 use nave_boards::hub::usage::{Of, Share, Waits, Week};
 use nave_core::api::{Stream, StreamPath};
@@ -301,6 +302,12 @@ fn bookings(count: usize) -> Vec<Booking> {
         .collect()
 }
 
+fn moving(at: usize, form: Filled) -> MoveBooking {
+    let booking = bookings(at + 1).remove(at);
+    let shell = shell(&format!("Booking of {}", booking.place));
+    MoveBooking { shell, booking, at: "2026-12-01T14:00".to_owned(), form }
+}
+
 fn queue(count: usize) -> Queue {
     let listing = Listing::new("/boards/queue", &[]);
     let (waiters, pager) = Pager::cut(&listing, waiters(count));
@@ -454,6 +461,8 @@ fn samples() -> Vec<Sample> {
         Sample::of("queue-empty", &queue(0)),
         Sample::of("queue-3", &queue(3)),
         Sample::of("queue-1000", &queue(1000)),
+        Sample::of("booking", &moving(1, Filled::with([("from", "2026-12-01T14:00"), ("time", "2h")]))),
+        Sample::of("booking-taken", &moving(2, refused(b"from=2026-12-01T14%3A00&time=2h", &taken))),
         Sample::of(
             "reserve",
             &ReserveAny {
