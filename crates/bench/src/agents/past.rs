@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::ensure;
-use nave_core::clock::Clock;
 use nave_core::hub::store::{DatabaseUrl, Store};
 use sqlx::{AssertSqlSafe, Row as _};
 

@@ -61,7 +61,7 @@ pub(super) async fn change(
         bail!("--from: {} has passed", when::words(starts_at, &zone));
     }
     let bookings = all(context).await?;
-    let id = segment(&find(&bookings, name)?.id).to_string();
+    let id = segment(&find(&bookings, name)?.id);
     let change = BookingChange { starts_at, seconds: period.map(|period| period.as_secs()) };
     let hub = context.hub().await?;
     let changed: Booking = hub.send_json(Method::PATCH, &format!("/nave/v1/bookings/{id}"), &change).await?;
