@@ -54,9 +54,10 @@ impl File {
         Path::new(&self.path).extension().is_some_and(|it| it == extension)
     }
 
-    /// Whether it is built only to test; its own tests may stand at the end of any file.
+    /// Whether it is built only to test or to measure; its own tests may stand at the end of any file.
     fn is_test(&self) -> bool {
         self.path.starts_with("crates/testkit/")
+            || self.path.starts_with("crates/bench/")
             || self.path.split('/').any(|part| matches!(part, "tests" | "benches" | "tests.rs"))
     }
 

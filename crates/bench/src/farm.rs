@@ -93,6 +93,11 @@ impl Hub {
         process::memory(self.pid()?)
     }
 
+    /// Of that, what belongs to no file, in kB.
+    pub fn own_memory(&self) -> anyhow::Result<u64> {
+        process::own_memory(self.pid()?)
+    }
+
     /// How much of the processors' time it has used.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
         process::cpu(self.pid()?)

@@ -9,9 +9,19 @@ const TICKS: u64 = 100;
 
 /// Its memory, in kB: what Linux calls resident.
 pub fn memory(pid: u32) -> anyhow::Result<u64> {
+    status(pid, "VmRSS:")
+}
+
+/// Of that, what belongs to no file, in kB. The rest is parts of the program and its libraries, which Linux gives up when
+/// memory is short.
+pub fn own_memory(pid: u32) -> anyhow::Result<u64> {
+    status(pid, "RssAnon:")
+}
+
+fn status(pid: u32, field: &'static str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
-    line.split_whitespace().nth(1).context("VmRSS")?.parse().context("VmRSS")
+    let line = status.lines().find(|line| line.starts_with(field)).context(field)?;
+    line.split_whitespace().nth(1).context(field)?.parse().context(field)
 }
 
 /// How much of the processors' time it has used.

@@ -42,6 +42,11 @@ impl Member {
     pub fn memory(&self) -> anyhow::Result<u64> {
         process::memory(self.child.id().context("it has ended")?)
     }
+
+    /// Of that, what belongs to no file, in kB.
+    pub fn own_memory(&self) -> anyhow::Result<u64> {
+        process::own_memory(self.child.id().context("it has ended")?)
+    }
 }
 
 /// Where a place's services are on the agent's side.

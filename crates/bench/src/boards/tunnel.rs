@@ -109,7 +109,12 @@ pub async fn run(services: Attached, python: &PythonSite, nave: &NaveSite) -> an
     for (at, (what, member)) in members.iter().enumerate() {
         let aim = if what.contains("Nave") { "under 12 MB" } else { "" };
         let mb = |kb: u64| kb as f64 * 1024.0 / 1e6;
-        let held = format!("{:.1} MB, {:.1} MB after all that", mb(memory[at]), mb(member.memory()?));
+        let held = format!(
+            "{:.1} MB, {:.1} MB after all that, of which {:.1} MB is no part of a file",
+            mb(memory[at]),
+            mb(member.memory()?),
+            mb(member.own_memory()?)
+        );
         rows.push(Row::new(format!("{what}: memory"), held, aim));
     }
     Ok(Table {
