@@ -74,7 +74,7 @@ impl Fleet for Agents {
     }
 
     fn jobs(&self) -> Vec<Job> {
-        let (wakes, reviews, heard) = (self.clone(), self.clone(), self.clone());
+        let (wakes, reviews, heard, indexed) = (self.clone(), self.clone(), self.clone(), self.clone());
         vec![
             Job::new("agents.wake", Duration::from_secs(10), Some(wake::TOPIC), move |hub| {
                 let agents = wakes.clone();
@@ -88,6 +88,14 @@ impl Fleet for Agents {
                 async move {
                     let count = hosts::note_heard_of(&hub.op("agents.heard_of"), &hub, &agents).await?;
                     Ok(format!("{count} agents run"))
+                }
+            }),
+            Job::new("agents.mail_index", Duration::from_secs(1), None, move |hub| {
+                let agents = indexed.clone();
+                async move {
+                    let op = hub.op("agents.mail_index");
+                    let count = mail::take_up(&op, &hub, &agents, mail::AT_ONCE).await?;
+                    Ok(format!("{count} mails were taken up into the index of words"))
                 }
             }),
             Job::new("agents.budgets", Duration::from_secs(10), None, move |hub| {
@@ -109,12 +117,17 @@ impl Fleet for Agents {
     }
 
     fn checks(&self) -> Vec<Check> {
-        let config = &self.config().naisys;
-        if !config.enabled {
-            return Vec::new();
+        let mut checks = Vec::new();
+        if self.config().naisys.enabled {
+            let message = format!("{} runners are connected; a key is their gate", self.naisys().count());
+            checks.push(Check { name: "naisys".to_owned(), verdict: Verdict::Pass, message });
         }
-        let message = format!("{} runners are connected; a key is their gate", self.naisys().count());
-        vec![Check { name: "naisys".to_owned(), verdict: Verdict::Pass, message }]
+        if self.word_index().is_behind() {
+            let message = "the index of mails' words is being made: until that is done, searching finds only older mails";
+            let (name, message) = ("mail index".to_owned(), message.to_owned());
+            checks.push(Check { name, verdict: Verdict::Warn, message });
+        }
+        checks
     }
 
     fn lets_open(&self, _: &Hub, _: &Op, _: NodeId, _: &Target) -> bool {

@@ -18,7 +18,7 @@ use nave_core::hub::store::{Act, Store, WriteGroup};
 use time::OffsetDateTime;
 
 pub(super) use self::rates::Rates;
-pub(super) use self::search::refill;
+pub(super) use self::search::{AT_ONCE, WordIndex, take_up};
 pub(super) use self::store::MIGRATIONS;
 use super::live::Happening;
 use super::{Agents, MANAGE, hosts, kept};
@@ -65,7 +65,12 @@ pub(super) async fn begin(op: &Op, hub: &Hub, agents: &Agents) -> Result<()> {
         });
     }
     drop(reader);
-    refill(op, hub).await
+    agents.word_index().set_behind();
+    let taken = take_up(op, hub, agents, AT_ONCE).await?;
+    if agents.word_index().is_behind() {
+        tracing::warn!(taken, "many mails are not in the index of words: it is made while the hub runs");
+    }
+    Ok(())
 }
 
 /// Sends a message. When this returns, it is durable.
@@ -128,7 +133,7 @@ impl WriteGroup<Arc<Posted>> for Writer {
     fn write<'a>(&'a self, mut act: Act, group: &'a [Arc<Posted>]) -> BoxFuture<'a, Result<()>> {
         async move {
             store::insert(&mut act, group).await?;
-            search::insert(&mut act, group).await?;
+            search::insert(&mut act, &self.agents, group).await?;
             let (agents, group) = (self.agents.clone(), group.to_vec());
             act.after_commit(move || {
                 for posted in group {

@@ -37,7 +37,7 @@ use self::counters::Counters;
 use self::dialect::naisys::Naisys;
 use self::directory::Directory;
 use self::live::Live;
-use self::mail::{Posted, Rates};
+use self::mail::{Posted, Rates, WordIndex};
 use self::native::Links;
 use self::runs::LogBatch;
 use self::wake::Wakes;
@@ -72,6 +72,7 @@ struct Shared {
     counters: Counters,
     rates: Rates,
     posts: Together<Arc<Posted>>,
+    word_index: WordIndex,
     logs: Together<Arc<LogBatch>>,
     links: Links,
     naisys: OnceLock<Naisys>,
@@ -90,6 +91,7 @@ impl Agents {
             counters: Counters::default(),
             rates: Rates::default(),
             posts: Together::default(),
+            word_index: WordIndex::default(),
             logs: Together::default(),
             links: Links::default(),
             naisys: OnceLock::new(),
@@ -113,6 +115,10 @@ impl Agents {
 
     fn directory(&self) -> &Directory {
         &self.0.directory
+    }
+
+    fn word_index(&self) -> &WordIndex {
+        &self.0.word_index
     }
 
     fn live(&self) -> &Live {

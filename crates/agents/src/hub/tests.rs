@@ -12,6 +12,7 @@ use nave_core::hub::error::Error;
 use nave_core::hub::nodes;
 use nave_core::hub::nodes::keyed::{self, SharedKeyRule};
 use nave_core::hub::op::{Actor, Op};
+use nave_core::hub::store::Engine;
 use nave_core::id::{NodeId, RequestId};
 use nave_testkit::hub::{TestHub, TestHubSetup};
 use nave_testkit::need::need;
@@ -250,8 +251,29 @@ async fn mails(config: HubConfig) -> anyhow::Result<()> {
     let found = conversations::find(op, hub, agents, Some(3), "rep", 10).await?;
     assert_eq!(found.iter().map(|letter| letter.participants.as_str()).collect::<Vec<_>>(), ["admin,ann"]);
 
-    // The index comes back whole.
     let before = find(1, "report").await?;
+    // An index that was lost is made anew, and what is sent meanwhile is not passed over.
+    let mut act = hub.store.begin().await?;
+    let empty = match act.engine() {
+        Engine::Sqlite => "INSERT INTO agents_mail_derived (agents_mail_derived) VALUES ('delete-all')",
+        Engine::Postgres => "DELETE FROM agents_mail_derived",
+    };
+    sqlx::query(empty).execute(act.connection()).await?;
+    act.commit().await?;
+    agents.word_index().set_behind();
+    let late = send(post(2, &[3], "late", "filler", MailKind::Mail)).await?.id;
+    mail::take_up(op, hub, agents, 1).await?;
+    let later = send(post(2, &[3], "later", "filler", MailKind::Mail)).await?.id;
+    let done = || async {
+        mail::take_up(op, hub, agents, 1).await.ok()?;
+        (!agents.word_index().is_behind()).then_some(())
+    };
+    until("the index is whole", done).await?;
+    assert_eq!(find(3, "late").await?, [later, late]);
+    assert_eq!(find(1, "report").await?, before);
+    assert_eq!(find(1, "load").await?.len(), 50);
+
+    // Also over a restart.
     let (folder, clock) = (farm.hub.folder(), farm.clock.clone());
     let config = HubConfig { database: farm.database.clone(), ..HubConfig::default() };
     farm.hub.stop().await;
@@ -259,7 +281,7 @@ async fn mails(config: HubConfig) -> anyhow::Result<()> {
     let again = mail::find(&farm.operator(), farm.hub(), &farm.agents, 1, "report", false, false, 50).await?;
     assert_eq!(again.iter().map(|mail| mail.head.id).collect::<Vec<_>>(), before);
     let next = Post { from: 1, to: vec![2], ..Post::default() };
-    assert_eq!(mail::send(&farm.operator(), farm.hub(), &farm.agents, next).await?.id, 104);
+    assert_eq!(mail::send(&farm.operator(), farm.hub(), &farm.agents, next).await?.id, 106);
     Ok(())
 }
 

@@ -42,7 +42,7 @@ pub async fn write(data: &Path, agents: &[i64]) -> anyhow::Result<()> {
     let last = last(&store, "agents_mails").await?;
     let (from, to) = (format!("{first} + n % {count}"), format!("{first} + (n + 1) % {count}"));
     let participants = format!(
-        "(SELECT group_concat(name) FROM (SELECT name FROM agents_agents WHERE id IN ({from}, {to}) ORDER BY name))"
+        "(SELECT group_concat(username) FROM (SELECT username FROM agents_agents WHERE id IN ({from}, {to}) ORDER BY username))"
     );
     // A word's number is the product of two that are drawn, so that small ones come often.
     let words = ["' w' || abs(random() % 140) * abs(random() % 140)"; 12].join(" || ");

@@ -2,6 +2,7 @@
 //! words that are asked for, in whatever order; each mail also has the numbers of those who are in it, as words of their own
 //! column or weight, so that nobody finds, or searches through, what is not theirs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use nave_core::hub::error::Result;
@@ -75,29 +76,45 @@ fn shortened(body: &str) -> &str {
     &body[..end]
 }
 
+/// The last mail that the index has.
+pub(in crate::hub::mail) async fn last(act: &mut Act) -> Result<i64> {
+    let sql = match act.engine() {
+        Engine::Sqlite => "SELECT COALESCE(MAX(rowid), 0) FROM agents_mail_derived",
+        Engine::Postgres => "SELECT COALESCE(MAX(mail_id), 0) FROM agents_mail_derived",
+    };
+    Ok(sqlx::query(sql).fetch_one(act.connection()).await?.try_get(0)?)
+}
+
+/// Whether mails were written behind that one that would be passed over if these were taken up now.
+pub(in crate::hub::mail) async fn lacks(act: &mut Act, last: i64, group: &[Arc<Posted>]) -> Result<bool> {
+    let Some(end) = group.iter().map(|posted| posted.id).max() else { return Ok(false) };
+    let rows = sqlx::query("SELECT COUNT(*) FROM agents_mails WHERE id > $1 AND id <= $2");
+    let count: i64 = rows.bind(last).bind(end).fetch_one(act.connection()).await?.try_get(0)?;
+    let own = group.iter().filter(|posted| posted.id > last).count();
+    Ok(usize::try_from(count).unwrap_or(usize::MAX) > own)
+}
+
 /// Takes up at most so many of the mails that come after the last one that was; how many.
 pub(in crate::hub::mail) async fn take_up(act: &mut Act, limit: i64) -> Result<usize> {
-    let column = match act.engine() {
-        Engine::Sqlite => "rowid",
-        Engine::Postgres => "mail_id",
-    };
-    let sql = format!(
-        "SELECT id, subject, body FROM agents_mails \
-         WHERE id > (SELECT COALESCE(MAX({column}), 0) FROM agents_mail_derived) ORDER BY id LIMIT {limit}"
-    );
-    let mails = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(act.connection()).await?;
-    let mut kept = Vec::with_capacity(mails.len());
-    for mail in &mails {
-        let id: i64 = mail.try_get(0)?;
-        let rows = sqlx::query("SELECT agent_id FROM agents_recipients WHERE mail_id = $1").bind(id);
-        let rows = rows.fetch_all(act.connection()).await?;
-        let agents: Vec<i64> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-        kept.push((id, who(agents.iter()), mail.try_get::<String, _>(1)?, mail.try_get::<String, _>(2)?));
+    let last = last(act).await?;
+    let sql = "SELECT id, subject, body FROM agents_mails WHERE id > $1 ORDER BY id LIMIT $2";
+    let rows = sqlx::query(sql).bind(last).bind(limit).fetch_all(act.connection()).await?;
+    let mut mails: Vec<(i64, String, String)> = Vec::with_capacity(rows.len());
+    for row in &rows {
+        mails.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
     }
-    let documents: Vec<Document<'_>> = kept
-        .iter()
-        .map(|(id, who, subject, body)| Document { id: *id, who: who.clone(), subject, body })
-        .collect();
+    let Some((end, ..)) = mails.last() else { return Ok(0) };
+    let rows =
+        sqlx::query("SELECT mail_id, agent_id FROM agents_recipients WHERE mail_id > $1 AND mail_id <= $2");
+    let rows = rows.bind(last).bind(*end).fetch_all(act.connection()).await?;
+    let mut agents: HashMap<i64, Vec<i64>> = HashMap::with_capacity(mails.len());
+    for row in &rows {
+        agents.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+    }
+    let document = |(id, subject, body): &'_ (i64, String, String)| -> Document<'_> {
+        Document { id: *id, who: who(agents.get(id).into_iter().flatten()), subject, body }
+    };
+    let documents: Vec<Document<'_>> = mails.iter().map(document).collect();
     write(act, &documents).await?;
     Ok(documents.len())
 }
