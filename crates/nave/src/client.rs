@@ -56,10 +56,15 @@ impl AgentShell {
 }
 
 impl HubClient {
+    /// The hub as an agent's own key reaches it, if this is an agent's shell.
+    pub fn of_agent(url: Option<&HubUrl>) -> anyhow::Result<Option<Self>> {
+        Ok(AgentShell::find(url)?.map(|shell| Self::Agent(Box::new(shell))))
+    }
+
     /// The hub of this data folder if it runs here, else the hub that this machine joined.
     pub async fn find(data: &Path, url: Option<&HubUrl>) -> anyhow::Result<Self> {
-        if let Some(shell) = AgentShell::find(url)? {
-            return Ok(Self::Agent(Box::new(shell)));
+        if let Some(agent) = Self::of_agent(url)? {
+            return Ok(agent);
         }
         let socket = data.join(SOCKET);
         if url.is_none() {
@@ -150,6 +155,11 @@ impl HubClient {
                 connection.send(request).await?
             }
         };
+        if matches!(self, Self::Agent(_)) && response.status() == StatusCode::UNAUTHORIZED {
+            bail!(
+                "the hub knows no agent by the key in NAVE_AGENT_KEY: it has another one since, or is gone; when it is started anew, its shell has the key that counts"
+            );
+        }
         read(response).await
     }
 }
@@ -161,7 +171,8 @@ async fn read(response: http::Response<Incoming>) -> anyhow::Result<Bytes> {
     let body = Limited::new(response.into_body(), MAX_ANSWER)
         .collect()
         .await
-        .map_err(|error| anyhow::anyhow!("the hub's answer did not arrive whole: {error}"))?
+        .map_err(std::io::Error::other)
+        .context("the hub's answer did not arrive whole")?
         .to_bytes();
     if status.is_success() {
         return Ok(body);

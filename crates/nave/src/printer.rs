@@ -71,17 +71,22 @@ impl Printer {
         Ok(())
     }
 
-    /// Why something failed, with every reason below it that adds something.
+    /// Why something failed.
     pub fn error(self, error: &anyhow::Error) {
-        let mut text = error.to_string();
-        for cause in error.chain().skip(1) {
-            let cause = cause.to_string();
-            if !text.contains(&cause) {
-                text = format!("{text}: {cause}");
-            }
-        }
-        self.talk(format!("nave: {text}"));
+        self.talk(format!("nave: {}", whole(error)));
     }
+}
+
+/// An error with every reason below it that adds something.
+pub fn whole(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Shows that long work goes on: moving on a terminal, a plain line elsewhere.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::AgentConfig;
+use super::{AgentConfig, SpendWindow};
 
 /// How an agent is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +96,9 @@ pub struct AgentSelf {
     pub colleagues: Vec<Colleague>,
     /// What it may still spend in the present window, in nanodollars; none where nothing limits it.
     pub budget_left: Option<i64>,
+    /// The window that its spending counts in: its own, else the one that all share; none where nothing limits it.
+    #[serde(default)]
+    pub window: Option<SpendWindow>,
     /// Why it may spend nothing at the moment.
     pub suspended: Option<String>,
 }

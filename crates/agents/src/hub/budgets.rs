@@ -39,6 +39,10 @@ impl Budget {
     fn is_spent(&self) -> bool {
         self.spent >= self.limit
     }
+
+    fn view(&self) -> SpendWindow {
+        SpendWindow { limit: self.limit, spent: self.spent, from: self.window.from, until: self.window.until }
+    }
 }
 
 #[derive(Default)]
@@ -70,6 +74,12 @@ impl Budgets {
     pub(super) fn left(&self, agent: i64) -> Option<Nanodollars> {
         let state = self.state();
         state.own.get(&agent).or(state.global.as_ref()).map(Budget::left)
+    }
+
+    /// The window that an agent's spending counts in; none where nothing limits it.
+    pub(super) fn window(&self, agent: i64) -> Option<SpendWindow> {
+        let state = self.state();
+        state.own.get(&agent).or(state.global.as_ref()).map(Budget::view)
     }
 
     /// An agent spent something.
@@ -215,16 +225,10 @@ pub fn list(op: &Op, agents: &Agents) -> Result<Vec<BudgetView>> {
     access::require(op, READ)?;
     let rows = agents.directory().read();
     let state = agents.budgets().state();
-    let view = |budget: &Budget| SpendWindow {
-        limit: budget.limit,
-        spent: budget.spent,
-        from: budget.window.from,
-        until: budget.window.until,
-    };
-    let global = BudgetView { agent: None, window: state.global.as_ref().map(view), suspended: None };
+    let global = BudgetView { agent: None, window: state.global.as_ref().map(Budget::view), suspended: None };
     let of = |row: &AgentRow| BudgetView {
         agent: Some(row.name().to_owned()),
-        window: state.own.get(&row.id).map(view),
+        window: state.own.get(&row.id).map(Budget::view),
         suspended: row.suspended.clone(),
     };
     let agents = rows.agents().filter(|row| !row.archived).map(of);

@@ -53,6 +53,7 @@ pub fn about_self(op: &Op, agents: &Agents) -> Result<AgentSelf> {
         lead: row.lead.and_then(|lead| rows.agent(lead)).map(|lead| lead.name().to_owned()),
         colleagues: others.map(colleague).collect(),
         budget_left: agents.budgets().left(id).map(|left| left.0),
+        window: agents.budgets().window(id),
         suspended: row.suspended.clone(),
     })
 }

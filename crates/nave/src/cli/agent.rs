@@ -76,6 +76,9 @@ pub enum Agent {
     /// Read and write mail as an agent
     #[command(subcommand)]
     Mail(AgentMail),
+    /// Let the model of an agent reach its mail, colleagues, budget and log: a server of the Model Context Protocol on standard input
+    /// and output, started by a client of that protocol
+    Mcp(Mcp),
     /// Add up what agents spent
     Cost {
         /// For how many hours until now
@@ -216,6 +219,19 @@ pub enum AgentMail {
         #[arg(long)]
         archived: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Mcp {
+    /// As this agent; where `NAVE_AGENT_KEY` is set, the key says which agent it is
+    #[arg(
+        long = "as",
+        value_name = "AGENT",
+        default_value = "admin",
+        env = "NAVE_AGENT",
+        hide_env_values = true
+    )]
+    pub agent: String,
 }
 
 #[derive(Debug, Args)]

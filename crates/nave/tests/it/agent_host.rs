@@ -43,7 +43,8 @@ impl Farm {
         Ok(farm)
     }
 
-    async fn on(folder: Option<Arc<TempDir>>, config: HubConfig) -> anyhow::Result<Self> {
+    /// On the folder of an earlier one, where there is one.
+    pub async fn on(folder: Option<Arc<TempDir>>, config: HubConfig) -> anyhow::Result<Self> {
         let agents = Agents::new(AgentsConfig::default());
         let setup =
             TestHubSetup { fleets: vec![Arc::new(agents.clone())], config, ..TestHubSetup::default() };
@@ -339,7 +340,8 @@ async fn ask(farm: &Farm, key: &str, path: &str) -> anyhow::Result<(u16, String)
     Ok((status, String::from_utf8(answer.into_body().collect().await?.to_bytes().to_vec())?))
 }
 
-fn key_in(folder: &Path) -> Option<String> {
+/// The key that an agent wrote into its folder.
+pub fn key_in(folder: &Path) -> Option<String> {
     let key = std::fs::read_to_string(folder.join("key")).ok()?;
     (key.len() == 64).then_some(key)
 }

@@ -4,6 +4,7 @@
 
 mod agent_host;
 mod agent_host_limits;
+mod agent_mcp;
 mod agents;
 mod backup;
 mod board;

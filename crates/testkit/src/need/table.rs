@@ -172,6 +172,14 @@ pub const NEEDS: &[Need] = &[
         check: has_node,
     },
     Need {
+        name: "mcp",
+        purpose: "a client of the Model Context Protocol",
+        apt: &["nodejs", "npm"],
+        npm: &["@modelcontextprotocol/sdk"],
+        programs: &["node", "npm"],
+        check: has_node,
+    },
+    Need {
         name: "package",
         purpose: "our own Debian package, which `cargo xtask package` makes",
         apt: &[],

@@ -11,7 +11,7 @@ use super::logs::plain;
 use crate::cli::agent::AgentMail;
 use crate::client::segment;
 
-const MAILS: &str = "/nave/v1/agent-mails";
+pub(super) const MAILS: &str = "/nave/v1/agent-mails";
 
 pub async fn run(context: &Context<'_>, command: AgentMail) -> anyhow::Result<()> {
     let (hub, printer) = (context.hub().await?, context.printer);

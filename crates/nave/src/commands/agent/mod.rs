@@ -5,6 +5,7 @@ pub mod host;
 mod import;
 mod logs;
 mod mail;
+mod mcp;
 mod money;
 mod settings;
 
@@ -89,6 +90,7 @@ pub async fn run(context: &Context<'_>, command: Agent) -> anyhow::Result<()> {
             tell(context, &assigned, &format!("may run on {hosts}"))
         }
         Agent::Mail(command) => mail::run(context, command).await,
+        Agent::Mcp(args) => mcp::run(context, args).await,
         Agent::Cost { hours, spans } => money::costs(context, hours, spans).await,
         Agent::Budget(args) => money::budget(context, args).await,
         Agent::Host(HostCommand { command: Some(command), .. }) => show_host(context, command).await,
