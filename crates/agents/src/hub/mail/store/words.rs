@@ -111,10 +111,15 @@ pub(in crate::hub::mail) async fn take_up(act: &mut Act, limit: i64) -> Result<u
     for row in &rows {
         agents.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
     }
-    let document = |(id, subject, body): &'_ (i64, String, String)| -> Document<'_> {
-        Document { id: *id, who: who(agents.get(id).into_iter().flatten()), subject, body }
-    };
-    let documents: Vec<Document<'_>> = mails.iter().map(document).collect();
+    let documents: Vec<Document<'_>> = mails
+        .iter()
+        .map(|(id, subject, body)| Document {
+            id: *id,
+            who: who(agents.get(id).into_iter().flatten()),
+            subject,
+            body,
+        })
+        .collect();
     write(act, &documents).await?;
     Ok(documents.len())
 }
