@@ -4,6 +4,7 @@
 
 mod agent_host;
 mod agent_host_limits;
+mod agent_sample;
 mod agent_up;
 mod agents;
 mod backup;
