@@ -1,6 +1,7 @@
 //! Nodes: who was invited, who joined, who is connected, who is out.
 
 mod admission;
+pub mod fleet_link;
 mod invites;
 pub mod keyed;
 pub mod link;
