@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use nave_core::hub::access;
 use nave_core::hub::context::Hub;
 use nave_core::hub::edge::Connection;
 use nave_core::hub::error::{Error, Result};
@@ -29,7 +30,7 @@ use crate::hub::hosts::{self, Arrival};
 use crate::hub::live::{Answer, Happening, Hears, HostLink, Lost, Order};
 use crate::hub::mail::{self, Wanted};
 use crate::hub::runs::{self, CostBatch};
-use crate::hub::{Agents, budgets, roster, settings, wake};
+use crate::hub::{Agents, RUN, budgets, roster, settings, wake};
 use crate::link::{
     Answered, AreYouThere, BATCH_BYTES, Heartbeat, HostHello, HostVariable, MailWaits, MarkRead, MustStop,
     OpenSession, PeekAgent, StartAgent, StopAgent, UnreadMail, Welcome, WriteCosts, WriteLogs,
@@ -65,6 +66,18 @@ impl Links {
     pub(in crate::hub) fn end(&self, node: NodeId) {
         for link in self.all().iter().filter(|link| link.node.0 == node) {
             link.close_with("this node was revoked");
+        }
+    }
+
+    /// Ends those of a node that may run agents no longer.
+    pub(in crate::hub) async fn end_refused(&self, node: NodeId) {
+        let links: Vec<Arc<Link>> = self.all().iter().filter(|link| link.node.0 == node).cloned().collect();
+        for link in links {
+            let renewed = nodes::renewed(&link.op, &link.hub).await;
+            if let Err(error) = renewed.and_then(|op| access::require(&op, RUN)) {
+                tracing::info!(host = link.node.1, %error, "a host may run agents no longer");
+                link.close_with("this node may run agents no longer: the role \"host\" is what lets it");
+            }
         }
     }
 
