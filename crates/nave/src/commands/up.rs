@@ -3,6 +3,7 @@
 
 mod agents;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -12,7 +13,7 @@ use nave_core::hub::config::HubConfig;
 use nave_core::hub::edge::Inherited;
 use nave_core::hub::nodes;
 use nave_core::hub::op::{Actor, Op};
-use nave_core::hub::running::HubSetup;
+use nave_core::hub::running::{HubSetup, RunningHub};
 use nave_core::id::RequestId;
 use nave_core::node::{AllowRule, Forward, Invitation, JoinRequest, NodeRuntime};
 use nave_link::address::{HubUrl, NodeTarget, Target};
@@ -107,6 +108,28 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
         }
         None => None,
     };
+    tell(context, &running, &url, here, runs_agents.is_some()).await?;
+
+    let agents_end = async {
+        if let Some(agents) = runs_agents {
+            agents.end(*printer).await;
+        }
+    };
+    hub::until_told_to_stop(running, agents_end).await?;
+    stop.cancel();
+    node.await??;
+    Ok(())
+}
+
+/// Says what runs now, and what to do with it.
+async fn tell(
+    context: &Context<'_>,
+    running: &RunningHub,
+    url: &HubUrl,
+    page: SocketAddr,
+    runs_agents: bool,
+) -> anyhow::Result<()> {
+    let (printer, hub) = (context.printer, &running.hub);
     printer.talk(format!(
         "\nA hub runs at {url} with one node, \"{NODE}\"; its data is in {}.",
         context.data.display()
@@ -114,8 +137,8 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
     printer.talk(
         "A small page on that node comes to you through the hub, encrypted between the two ends. Open:\n",
     );
-    printer.data(format!("http://{here}/"));
-    if let Some(link) = nave_core::hub::people::links::setup(&hub.op("start"), &hub).await? {
+    printer.data(format!("http://{page}/"));
+    if let Some(link) = nave_core::hub::people::links::setup(&hub.op("start"), hub).await? {
         printer
             .talk(format!("\nThe console, for the first administrator (good once):\n\n  {}", link.as_str()));
         printer.talk(format!(
@@ -128,19 +151,10 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
     printer
         .talk("\nIn another terminal:  nave node list  ·  nave stream list  ·  nave audit  ·  nave status");
     printer.talk("Bring in a machine:   nave invite --name lab --role exporter");
-    if runs_agents.is_some() {
+    if runs_agents {
         printer.talk("Write to an agent:    nave agent mail send NAME --subject …  ·  nave agent mail list  ·  nave agent list");
     }
     printer.talk("Stop:                 Ctrl-C\n");
-
-    let agents_end = async {
-        if let Some(agents) = runs_agents {
-            agents.end(*printer).await;
-        }
-    };
-    hub::until_told_to_stop(running, agents_end).await?;
-    stop.cancel();
-    node.await??;
     Ok(())
 }
 
