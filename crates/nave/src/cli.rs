@@ -126,6 +126,11 @@ pub struct Up {
     /// Listen on this address
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3101")]
     pub listen: SocketAddr,
+
+    /// Run these agents here, by the `command` in each one's file or by `host.toml` beside them: a file in YAML, or a folder
+    /// of them
+    #[arg(long, value_name = "FILE_OR_FOLDER")]
+    pub agents: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

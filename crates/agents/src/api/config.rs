@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// The model of those that no model thinks for.
+const NOBODY: &str = "none";
+
 /// An agent's configuration. Its runner checks every field and stops at the first that is wrong, in any agent: what a hub
 /// keeps has passed [`AgentConfig::check`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,10 +105,15 @@ impl AgentConfig {
     /// The configuration of somebody who only reads and writes mail: a person among agents.
     pub fn human(username: &str, title: &str) -> Self {
         let told = "Human admin for monitoring and control.";
-        let mut config = Self::new(username, title, told, 100_000, "none");
+        let mut config = Self::new(username, title, told, 100_000, NOBODY);
         (config.mail_enabled, config.chat_enabled) = (Some(true), Some(true));
         (config.wake_on_message, config.web_enabled) = (Some(true), Some(true));
         config
+    }
+
+    /// Whether it is that of a person among agents, whom no host runs.
+    pub fn is_human(&self) -> bool {
+        self.shell_model == NOBODY
     }
 
     /// A configuration with what it cannot be without.

@@ -44,7 +44,7 @@ impl AgentRow {
 
     /// Whether it is a person among agents, which no host runs by itself.
     pub(super) fn is_human(&self) -> bool {
-        self.config.shell_model == "none"
+        self.config.is_human()
     }
 }
 

@@ -151,7 +151,14 @@ impl Fleet for Agents {
     }
 
     fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {
-        let NodeHappening::Revoked(node) = happening else { return std::future::ready(()).boxed() };
+        let node = match happening {
+            NodeHappening::Revoked(node) => node,
+            NodeHappening::Roles(node) => {
+                let links = self.links().clone();
+                return async move { links.end_refused(node).await }.boxed();
+            }
+            NodeHappening::Joined(_) | NodeHappening::Lost(_) => return std::future::ready(()).boxed(),
+        };
         self.links().end(node);
         self.naisys().put_out(node);
         let agents = self.clone();

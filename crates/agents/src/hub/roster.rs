@@ -14,7 +14,7 @@ use nave_core::id::NodeId;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-pub use self::seed::{ADMIN, Seed, seed};
+pub use self::seed::{ADMIN, Difference, Seed, compare, seed};
 pub(super) use self::seed::{from_yaml, to_yaml};
 use super::directory::{self, AgentRow, HostRow, Rows};
 use super::live::Happening;

@@ -2,7 +2,7 @@
 //! program needs, under a keeper that ends whatever it starts.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -77,7 +77,7 @@ pub(super) fn command(
     program: &Program,
     hub: &HubAddress,
     folder: &Path,
-    path: &Path,
+    path: &OsStr,
 ) -> Result<Command, String> {
     let (first, rest) = keeper.split_first().ok_or("nothing says how a keeper is started")?;
     let mut command = Command::new(first);
@@ -98,7 +98,7 @@ fn environment(
     program: &Program,
     hub: &HubAddress,
     folder: &Path,
-    path: &Path,
+    path: &OsStr,
 ) -> BTreeMap<OsString, OsString> {
     let mut all: BTreeMap<OsString, OsString> = BTreeMap::new();
     for name in PASSED_ON {
@@ -166,7 +166,7 @@ mod tests {
         program.variables = vec!["NAMED".to_owned()];
         program.environment.insert("A".to_owned(), "b".to_owned());
         let hub = HubAddress { url: "https://hub".to_owned(), key: "h".to_owned() };
-        let all = environment(&start, &program, &hub, Path::new("/work"), Path::new("/opt/nave"));
+        let all = environment(&start, &program, &hub, Path::new("/work"), OsStr::new("/opt/nave"));
         let get = |name: &str| all.get(&OsString::from(name)).map(|value| value.to_str().unwrap());
         assert_eq!((get("EXPORTED"), get("NAMED"), get("OTHERS")), (Some("e"), Some("n"), None));
         assert_eq!((get("NAVE_AGENT"), get("HOME"), get("A")), (Some("ann"), Some("/work"), Some("b")));

@@ -170,7 +170,7 @@ impl HostConfig {
     /// # Errors
     ///
     /// Why it is not, and what to do.
-    pub(super) fn program_of(&self, agent: &AgentConfig) -> Result<Program, String> {
+    pub fn program_of(&self, agent: &AgentConfig) -> Result<Program, String> {
         let name = &agent.username;
         let own = self.agents.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         if let Some(program) = own.map(|(_, program)| program).or(self.any.as_ref()) {

@@ -59,8 +59,8 @@ pub struct HostSetup {
     pub folder: PathBuf,
     /// The program and first arguments of a [`super::keeper`].
     pub keeper: Vec<OsString>,
-    /// The folder with the program `nave`, for agents' shells.
-    pub path: PathBuf,
+    /// Folders with programs for agents' shells, that of `nave` among them, as `PATH` has them.
+    pub path: OsString,
     /// Its program and version.
     pub version: String,
     /// Tells the time.
@@ -105,7 +105,7 @@ pub struct Host {
     config: HostConfig,
     folder: PathBuf,
     keeper: Vec<OsString>,
-    path: PathBuf,
+    path: OsString,
     version: String,
     hub: HubAddress,
     starter: Starter,

@@ -126,6 +126,22 @@ impl Clients {
         Ok(n)
     }
 
+    /// Asks the same many times at once. The answer says which were taken, and why how many others were refused.
+    pub async fn begin_many(
+        &mut self,
+        id: &str,
+        event: &str,
+        payload: Value,
+        times: usize,
+    ) -> anyhow::Result<u64> {
+        self.asked += 1;
+        let n = self.asked;
+        let command =
+            json!({ "do": "askMany", "id": id, "event": event, "payload": payload, "times": times, "n": n });
+        self.tell(command).await?;
+        Ok(n)
+    }
+
     /// The answer to a question.
     pub async fn answer(&mut self, id: &str, n: u64) -> anyhow::Result<Value> {
         let answer =

@@ -4,6 +4,7 @@
 
 mod clients;
 mod import;
+mod link;
 mod naisys;
 mod pages;
 mod pages_gallery;

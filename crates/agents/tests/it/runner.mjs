@@ -90,6 +90,25 @@ const commands = {
   ask: ({ id, event, payload, n }) => {
     clients.get(id).socket.emit(event, ...payload, (answer) => tell(id, 'answer', { n, answer }));
   },
+  // Asks many times at once, with a subject each, and tells what came of it when all are answered.
+  askMany: ({ id, event, payload, times, n }) => {
+    const answer = { taken: [], refused: {} };
+    let left = times;
+    for (let at = 0; at < times; at += 1) {
+      clients.get(id).socket.emit(event, { ...payload, subject: String(at) }, ({ success, error }) => {
+        if (success) {
+          answer.taken.push(at);
+        } else {
+          const words = error.replace(/\d+ s$/, 'N s');
+          answer.refused[words] = (answer.refused[words] ?? 0) + 1;
+        }
+        left -= 1;
+        if (left === 0) {
+          tell(id, 'answer', { n, answer });
+        }
+      });
+    }
+  },
   // Of that many bytes altogether, so that nobody has to write them down here.
   emitLong: ({ id, event, length }) => clients.get(id).socket.emit(event, { text: 'x'.repeat(length) }),
   answerWith: ({ id, event, answer }) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use nave_agents::api::NewVariable;
 use nave_agents::hub::config::AgentsConfig;
-use nave_agents::hub::roster::{self, Seed};
+use nave_agents::hub::roster::{self, Difference, Seed};
 use nave_agents::hub::{Agents, settings};
 use nave_boards::hub::Boards;
 use nave_boards::hub::config::BoardsConfig;
@@ -63,10 +63,12 @@ pub async fn run(context: &Context<'_>, args: HubArgs, handed_over: Inherited) -
         other => other.into(),
     })?;
     if let Some(seed) = seed {
-        seed_agents(&running, &agents, seed).await?;
+        for difference in seed_agents(&running, &agents, seed).await? {
+            tracing::info!("{}", told(&difference));
+        }
     }
     greet(context, &running, first).await?;
-    until_told_to_stop(running).await
+    until_told_to_stop(running, std::future::ready(())).await
 }
 
 /// The fleets, and what they bring to the console.
@@ -87,17 +89,23 @@ pub fn fleets(config: &HubConfig) -> anyhow::Result<Fleets> {
     Ok(Fleets { all: fleets, sections: vec![boards, Arc::new(agents.clone())], agents })
 }
 
-/// Makes agents where there are none, and takes over what stands in `.env`, as NAISYS's hub does at its first start.
-async fn seed_agents(running: &RunningHub, agents: &Agents, seed: Seed) -> anyhow::Result<()> {
+/// Makes agents where there are none, and takes over what stands in `.env`, as NAISYS's hub does at its first start. Where
+/// there are some, returns how they differ.
+pub async fn seed_agents(
+    running: &RunningHub,
+    agents: &Agents,
+    seed: Seed,
+) -> anyhow::Result<Vec<Difference>> {
     let (hub, op) = (&running.hub, running.hub.op("agents.seed"));
+    let differences = roster::compare(&op, agents, &seed)?;
     let made = roster::seed(&op, hub, agents, seed).await?;
     if made == 0 {
         tracing::info!("there are agents already: none is made from --agents");
-        return Ok(());
+        return Ok(differences);
     }
     tracing::info!(made, "agents were made");
     if !settings::variables(&op, hub).await?.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     for (key, value) in paths::dot_env() {
         if settings::EXCLUDED.contains(&key.as_str()) {
@@ -109,7 +117,22 @@ async fn seed_agents(running: &RunningHub, agents: &Agents, seed: Seed) -> anyho
             Err(error) => tracing::warn!(key, %error, "a variable in .env was left out"),
         }
     }
-    Ok(())
+    Ok(Vec::new())
+}
+
+/// A difference in words, with what to do about it.
+pub fn told(difference: &Difference) -> String {
+    let Difference { name, file, known } = difference;
+    let file = file.display();
+    if *known {
+        format!(
+            "{file} differs from what the hub knows of {name}. Files are only read for a hub without agents; `nave agent config {name} --set {file}` changes this one"
+        )
+    } else {
+        format!(
+            "the hub has no agent {name}. Files are only read for a hub without agents; `nave agent create {file}` makes this one"
+        )
+    }
 }
 
 /// The configuration file, if there is one.
@@ -160,8 +183,9 @@ async fn greet(context: &Context<'_>, running: &RunningHub, first: bool) -> anyh
     Ok(())
 }
 
-/// Serves until SIGINT or SIGTERM; SIGHUP reloads the certificates. A second signal ends it at once.
-pub async fn until_told_to_stop(running: RunningHub) -> anyhow::Result<()> {
+/// Serves until SIGINT or SIGTERM; SIGHUP reloads the certificates. `before` is what has to end before the hub does. A second
+/// signal ends it at once.
+pub async fn until_told_to_stop(running: RunningHub, before: impl Future<Output = ()>) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -189,8 +213,12 @@ pub async fn until_told_to_stop(running: RunningHub) -> anyhow::Result<()> {
     }
     tell_systemd(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("the hub is stopping");
+    let stopping = async {
+        before.await;
+        running.stop().await;
+    };
     tokio::select! {
-        () = running.stop() => {}
+        () = stopping => {}
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }

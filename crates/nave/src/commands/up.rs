@@ -1,5 +1,9 @@
-//! `nave up`: a hub, a node and a small service on this machine, joined as three machines would be.
+//! `nave up`: a hub, a node and a small service on this machine, joined as three machines would be. What it does for agents
+//! is in `agents`.
 
+mod agents;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -9,7 +13,7 @@ use nave_core::hub::config::HubConfig;
 use nave_core::hub::edge::Inherited;
 use nave_core::hub::nodes;
 use nave_core::hub::op::{Actor, Op};
-use nave_core::hub::running::HubSetup;
+use nave_core::hub::running::{HubSetup, RunningHub};
 use nave_core::id::RequestId;
 use nave_core::node::{AllowRule, Forward, Invitation, JoinRequest, NodeRuntime};
 use nave_link::address::{HubUrl, NodeTarget, Target};
@@ -28,7 +32,9 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
     logging::start("warn");
     let (clock, random) = (Clock::system(), Random::system());
     let config = HubConfig { listen: vec![args.listen], ..HubConfig::default() };
-    let hub::Fleets { all: fleets, sections, .. } = hub::fleets(&config)?;
+    // Before anything is started: a mistake in a file shall not need a second start.
+    let wanted = args.agents.as_deref().map(agents::Wanted::read).transpose()?;
+    let hub::Fleets { all: fleets, sections, agents: fleet } = hub::fleets(&config)?;
     let setup = HubSetup {
         folder: context.data.clone(),
         fleets,
@@ -59,9 +65,13 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
     let reach = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
     let url = HubUrl::new(reach, address.port());
     let known = nodes::list(&op, &hub, false).await?.into_iter().any(|node| node.name == NODE);
+    let mut roles = vec!["exporter".to_owned(), "importer".to_owned()];
+    if wanted.is_some() {
+        roles.push("host".to_owned());
+    }
     let request = api::InviteRequest {
         name: (!known).then(|| NODE.to_owned()),
-        roles: vec!["exporter".to_owned(), "importer".to_owned()],
+        roles,
         ..api::InviteRequest::default()
     };
     let invitation = nodes::invite(&op, &hub, &request).await?;
@@ -81,7 +91,7 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
     let runtime = NodeRuntime::new(joined.folder.clone(), joined.membership, &random, |_| {}, stop.clone())?;
     let node = tokio::spawn(async move { runtime.run().await });
     let target = NodeTarget { node: NODE.to_owned(), target };
-    let forward = Forward::prepare(joined.folder, target, None, random, |_| {}, stop.clone()).await?;
+    let forward = Forward::prepare(joined.folder.clone(), target, None, random, |_| {}, stop.clone()).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let here = listener.local_addr()?;
     let failed =
@@ -89,6 +99,37 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
     tokio::spawn(Arc::new(forward).run(listener, stop.clone(), failed));
 
     let printer = context.printer;
+    let runs_agents = match wanted {
+        Some(wanted) => {
+            for difference in hub::seed_agents(&running, &fleet, wanted.seed.clone()).await? {
+                printer.talk(format!("nave: {}", hub::told(&difference)));
+            }
+            Some(wanted.run(context, joined.folder, stop.clone())?)
+        }
+        None => None,
+    };
+    tell(context, &running, &url, here, runs_agents.is_some()).await?;
+
+    let agents_end = async {
+        if let Some(agents) = runs_agents {
+            agents.end(*printer).await;
+        }
+    };
+    hub::until_told_to_stop(running, agents_end).await?;
+    stop.cancel();
+    node.await??;
+    Ok(())
+}
+
+/// Says what runs now, and what to do with it.
+async fn tell(
+    context: &Context<'_>,
+    running: &RunningHub,
+    url: &HubUrl,
+    page: SocketAddr,
+    runs_agents: bool,
+) -> anyhow::Result<()> {
+    let (printer, hub) = (context.printer, &running.hub);
     printer.talk(format!(
         "\nA hub runs at {url} with one node, \"{NODE}\"; its data is in {}.",
         context.data.display()
@@ -96,8 +137,8 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
     printer.talk(
         "A small page on that node comes to you through the hub, encrypted between the two ends. Open:\n",
     );
-    printer.data(format!("http://{here}/"));
-    if let Some(link) = nave_core::hub::people::links::setup(&hub.op("start"), &hub).await? {
+    printer.data(format!("http://{page}/"));
+    if let Some(link) = nave_core::hub::people::links::setup(&hub.op("start"), hub).await? {
         printer
             .talk(format!("\nThe console, for the first administrator (good once):\n\n  {}", link.as_str()));
         printer.talk(format!(
@@ -110,11 +151,10 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
     printer
         .talk("\nIn another terminal:  nave node list  ·  nave stream list  ·  nave audit  ·  nave status");
     printer.talk("Bring in a machine:   nave invite --name lab --role exporter");
+    if runs_agents {
+        printer.talk("Write to an agent:    nave agent mail send NAME --subject …  ·  nave agent mail list  ·  nave agent list");
+    }
     printer.talk("Stop:                 Ctrl-C\n");
-
-    hub::until_told_to_stop(running).await?;
-    stop.cancel();
-    node.await??;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! which it stands there; what they quote of the program is what it says; their links lead somewhere.
 
 mod messages;
-mod page;
+pub mod page;
 mod terminal;
 mod visitor;
 mod world;
@@ -20,8 +20,9 @@ use self::world::World;
 
 /// Pages with commands, and the test that runs all of them. A page that is not here fails, and so does a line that
 /// cannot be run.
-const RUN_BY: [(&str, &str); 9] = [
+const RUN_BY: [(&str, &str); 10] = [
     ("README.md", "netns_the_readme"),
+    ("docs/agents.md", "the_first_agent_in_two_minutes"),
     ("docs/api.md", "the_commands_of_the_page_do_what_it_says"),
     ("docs/backup.md", "netns_backup"),
     ("docs/deploy.md", "nspawn_the_pages_about_the_package"),
@@ -40,7 +41,11 @@ const SERVICE: &str = "lab$ python3 -m http.server 8080 --bind 127.0.0.1";
 #[test]
 fn every_page_with_commands_is_run() -> anyhow::Result<()> {
     let known: BTreeMap<&str, &str> = RUN_BY.into_iter().collect();
-    let tests = [include_str!("docs.rs"), include_str!("../../../core/tests/it/openapi.rs")];
+    let tests = [
+        include_str!("docs.rs"),
+        include_str!("../../../core/tests/it/openapi.rs"),
+        include_str!("agent_up.rs"),
+    ];
     for (page, test) in &known {
         ensure!(tests.iter().any(|source| source.contains(&format!("fn {test}("))), "{test} is gone: {page}");
     }

@@ -5,6 +5,8 @@
 mod agent_host;
 mod agent_host_limits;
 mod agent_mcp;
+mod agent_sample;
+mod agent_up;
 mod agents;
 mod backup;
 mod board;

@@ -6,33 +6,31 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use nave_core::hub::access;
 use nave_core::hub::context::Hub;
-use nave_core::hub::edge::{self, Connection};
+use nave_core::hub::edge::Connection;
 use nave_core::hub::error::{Error, Result};
-use nave_core::hub::nodes::{self, link::websocket_answer};
+use nave_core::hub::nodes;
+use nave_core::hub::nodes::fleet_link::{FleetLink, take_over};
 use nave_core::hub::op::{Actor, Op};
 use nave_core::id::NodeId;
-use nave_link::pipe::Prefixed;
-use nave_link::rpc::{Handler, Limits, Method as _, Peer, RpcError, code, websocket_config};
+use nave_link::rpc::{Handler, Method as _, Peer, RpcError, code};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::api::{CostEntry, CostSource, HostKind, LogSource, Mail, Nanodollars, NewLogLine, RunKey};
 use crate::hub::hosts::{self, Arrival};
 use crate::hub::live::{Answer, Happening, Hears, HostLink, Lost, Order};
 use crate::hub::mail::{self, Wanted};
 use crate::hub::runs::{self, CostBatch};
-use crate::hub::{Agents, budgets, roster, settings, wake};
+use crate::hub::{Agents, RUN, budgets, roster, settings, wake};
 use crate::link::{
     Answered, AreYouThere, BATCH_BYTES, Heartbeat, HostHello, HostVariable, MailWaits, MarkRead, MustStop,
     OpenSession, PeekAgent, StartAgent, StopAgent, UnreadMail, Welcome, WriteCosts, WriteLogs,
@@ -68,6 +66,18 @@ impl Links {
     pub(in crate::hub) fn end(&self, node: NodeId) {
         for link in self.all().iter().filter(|link| link.node.0 == node) {
             link.close_with("this node was revoked");
+        }
+    }
+
+    /// Ends those of a node that may run agents no longer.
+    pub(in crate::hub) async fn end_refused(&self, node: NodeId) {
+        let links: Vec<Arc<Link>> = self.all().iter().filter(|link| link.node.0 == node).cloned().collect();
+        for link in links {
+            let renewed = nodes::renewed(&link.op, &link.hub).await;
+            if let Err(error) = renewed.and_then(|op| access::require(&op, RUN)) {
+                tracing::info!(host = link.node.1, %error, "a host may run agents no longer");
+                link.close_with("this node may run agents no longer: the role \"host\" is what lets it");
+            }
         }
     }
 
@@ -133,7 +143,7 @@ pub(super) async fn open(
     State(hub): State<Arc<Hub>>,
     op: Op,
     connection: Option<Extension<Connection>>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response> {
     let Actor::Node { id, .. } = op.actor else {
         return Err(Error::Forbidden(
@@ -143,49 +153,61 @@ pub(super) async fn open(
     let mut reader = hub.store.read().await?;
     let name = nodes::name_of(&mut reader, id).await?.unwrap_or_default();
     drop(reader);
-    let answer = websocket_answer(request.headers())?;
-    let stop = connection.map(|Extension(connection)| connection.shutdown.soft().clone()).unwrap_or_default();
-    let upgrade = hyper::upgrade::on(&mut request);
-    let tasks = hub.tasks.clone();
-    tasks.spawn(async move {
-        let Ok(upgraded) = upgrade.await else { return };
-        let Ok((io, early)) = edge::upgraded(upgraded) else { return };
-        let io = Prefixed::new(early, io);
-        let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket_config())).await;
-        let limits = Limits { heartbeat: None, lost_after: hub.settings.lost_after };
-        let links = agents.links().clone();
-        let link = Arc::new(Link {
-            agents,
-            hub: Arc::clone(&hub),
-            op,
-            node: (id, name),
-            peer: OnceLock::new(),
-            hello: OnceLock::new(),
-            entered: OnceLock::new(),
-            tells: Mutex::default(),
-            told: Notify::new(),
-        });
-        let peer = Peer::start(socket, Arc::new(Answers(Arc::downgrade(&link))), limits);
-        let _ = link.peer.set(peer.clone());
-        links.all().push(Arc::clone(&link));
-        // Revoked between the request and this moment: nobody has put it out yet.
-        if nodes::renewed(&link.op, &hub).await.is_err() {
-            links.end(id);
-        }
-        tokio::select! {
-            _ = peer.closed() => {}
-            () = link.tell_on(&peer) => {}
-            () = stop.cancelled() => {
-                peer.close("the hub is stopping");
-                peer.closed().await;
+    let link = Link {
+        agents,
+        hub,
+        op,
+        node: (id, name),
+        peer: OnceLock::new(),
+        hello: OnceLock::new(),
+        entered: OnceLock::new(),
+        tells: Mutex::default(),
+        told: Notify::new(),
+    };
+    take_over(Arc::new(link), connection, request)
+}
+
+impl FleetLink for Link {
+    fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    fn op(&self) -> &Op {
+        &self.op
+    }
+
+    fn handler(self: &Arc<Self>) -> Arc<dyn Handler> {
+        Arc::new(Answers(Arc::downgrade(self)))
+    }
+
+    fn begin(self: &Arc<Self>, peer: &Peer) {
+        let _ = self.peer.set(peer.clone());
+        self.agents.links().all().push(Arc::clone(self));
+    }
+
+    async fn tell(&self, peer: &Peer) {
+        loop {
+            self.told.notified().await;
+            let tells = std::mem::take(&mut *self.tells.lock().unwrap_or_else(PoisonError::into_inner));
+            for (agent, reason) in tells.stops {
+                if peer.notify(&MustStop { agent, reason }).await.is_err() {
+                    return;
+                }
+            }
+            for agent in tells.mail {
+                if peer.notify(&MailWaits { agent }).await.is_err() {
+                    return;
+                }
             }
         }
-        links.all().retain(|known| !Arc::ptr_eq(known, &link));
-        if let Some(entered) = link.entered.get() {
-            link.agents.live().leave(entered.host, entered.connection);
+    }
+
+    fn end(self: &Arc<Self>, _: &Peer) {
+        self.agents.links().all().retain(|known| !Arc::ptr_eq(known, self));
+        if let Some(entered) = self.entered.get() {
+            self.agents.live().leave(entered.host, entered.connection);
         }
-    });
-    Ok(answer.map(|()| Body::empty()))
+    }
 }
 
 impl Link {
@@ -202,24 +224,6 @@ impl Link {
 
     fn must_stop(&self, agent: i64, reason: &str) {
         self.tell(|tells| drop(tells.stops.insert(agent, reason.to_owned())));
-    }
-
-    /// Tells the host what there is to tell, until the link ends.
-    async fn tell_on(&self, peer: &Peer) {
-        loop {
-            self.told.notified().await;
-            let tells = std::mem::take(&mut *self.tells.lock().unwrap_or_else(PoisonError::into_inner));
-            for (agent, reason) in tells.stops {
-                if peer.notify(&MustStop { agent, reason }).await.is_err() {
-                    return;
-                }
-            }
-            for agent in tells.mail {
-                if peer.notify(&MailWaits { agent }).await.is_err() {
-                    return;
-                }
-            }
-        }
     }
 
     async fn hello(self: &Arc<Self>, hello: HostHello) -> Result<Welcome> {

@@ -13,7 +13,7 @@ use nave_core::hub::op::Op;
 use super::{event, make};
 use crate::api::{AgentConfig, url_safe};
 use crate::hub::live::Happening;
-use crate::hub::{Agents, MANAGE, budgets, directory};
+use crate::hub::{Agents, MANAGE, READ, budgets, directory};
 
 /// The person among agents, who is there from the beginning.
 pub const ADMIN: &str = "admin";
@@ -62,6 +62,11 @@ impl Seed {
             }
         }
         Ok(seed)
+    }
+
+    /// The agents, each with its file.
+    pub fn agents(&self) -> impl Iterator<Item = (&Path, &AgentConfig)> {
+        self.0.iter().map(|agent| (agent.file.as_path(), &agent.config))
     }
 
     fn read_folder(&mut self, folder: &Path, lead: Option<usize>, depth: usize) -> Result<()> {
@@ -149,6 +154,30 @@ pub async fn seed(op: &Op, hub: &Arc<Hub>, agents: &Agents, seed: Seed) -> Resul
     // What they may spend is known before they spend it.
     budgets::review(&hub.op("agents.budgets"), hub, agents).await?;
     Ok(count)
+}
+
+/// A file that says something else than the hub knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The agent.
+    pub name: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// Whether the hub has such an agent at all.
+    pub known: bool,
+}
+
+/// In what these agents differ from those that there are.
+pub fn compare(op: &Op, agents: &Agents, seed: &Seed) -> Result<Vec<Difference>> {
+    access::require(op, READ)?;
+    let rows = agents.directory().read();
+    let differs = |(file, config): (&Path, &AgentConfig)| {
+        let name = config.username.clone();
+        let row = rows.agents().find(|row| row.name().eq_ignore_ascii_case(&name));
+        let known = row.is_some();
+        row.is_none_or(|row| row.config != *config).then(|| Difference { name, file: file.to_owned(), known })
+    };
+    Ok(seed.agents().filter_map(differs).collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The lines of logs: written batch by batch, read page by page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -14,7 +14,7 @@ use nave_core::hub::store::{Act, Store, WriteGroup};
 use time::OffsetDateTime;
 
 use super::store;
-use crate::api::{LogFilter, LogLine, LogPage, NewLogLine, RunKey};
+use crate::api::{Attachment, LogFilter, LogLine, LogPage, NewLogLine, RunKey};
 use crate::hub::live::Happening;
 use crate::hub::{Agents, READ, hosts, kept, keys};
 
@@ -33,6 +33,8 @@ pub(in crate::hub) struct NumberedLine {
 pub(in crate::hub) struct LogBatch {
     pub(in crate::hub) host: Option<i64>,
     pub(in crate::hub) lines: Vec<NumberedLine>,
+    /// The files that its lines name.
+    pub(in crate::hub) files: HashMap<i64, Attachment>,
     /// When it came.
     pub(in crate::hub) at: OffsetDateTime,
     hash: String,
@@ -59,13 +61,19 @@ pub(in crate::hub) async fn write_logs(
     if lines.is_empty() {
         return Ok(left_out.len());
     }
+    let files: Vec<i64> = lines.iter().filter_map(|line| line.attachment).collect();
+    let files = if files.is_empty() {
+        HashMap::new()
+    } else {
+        store::files(&mut hub.store.read().await?, &files).await?
+    };
     let hash = hash(&lines);
     let number = |mut line: NewLogLine| {
         line.message = kept(&line.message).into_owned();
         NumberedLine { id: agents.counters().line.next(), line }
     };
     let lines = lines.into_iter().map(number).collect();
-    let batch = Arc::new(LogBatch { host, lines, at: op.clock.now(), hash });
+    let batch = Arc::new(LogBatch { host, lines, files, at: op.clock.now(), hash });
     let writer = Writer { store: agents.bulk(hub).clone(), agents: agents.clone() };
     agents.0.logs.write(&hub.tasks, writer, batch).await?;
     Ok(left_out.len())
@@ -160,9 +168,9 @@ pub(in crate::hub) async fn log_of(
         lines.reverse();
     }
     let files: Vec<i64> = lines.iter().filter_map(|(_, file)| *file).collect();
-    let names = store::public_ids(&mut hub.store.read().await?, &files).await?;
+    let files = store::files(&mut hub.store.read().await?, &files).await?;
     let name = |(mut line, file): (LogLine, Option<i64>)| {
-        line.attachment = file.and_then(|file| names.get(&file).cloned());
+        line.attachment = file.and_then(|file| files.get(&file).map(|file| file.id.clone()));
         line
     };
     Ok(LogPage { lines: lines.into_iter().map(name).collect(), more })

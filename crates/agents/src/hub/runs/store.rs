@@ -11,7 +11,7 @@ use sqlx::any::AnyRow;
 use time::{Duration, OffsetDateTime};
 
 use super::{LogBatch, NumberedLine, Opened};
-use crate::api::{CostEntry, LogLine, LogRole, LogSource, LogType, RunKey, Session};
+use crate::api::{Attachment, CostEntry, LogLine, LogRole, LogSource, LogType, RunKey, Session};
 
 const TABLES: &str = include_str!("../../../migrations/bulk/0001_logs.sql");
 const TAIL: &str = include_str!("../../../migrations/bulk/0002_log_tail.sql");
@@ -260,20 +260,24 @@ pub(super) async fn lines(
     rows.fetch_all(&mut **reader).await?.iter().map(read).collect()
 }
 
-/// The public ids of files.
-pub(super) async fn public_ids(reader: &mut Reader, files: &[i64]) -> Result<HashMap<i64, String>> {
-    let mut names = HashMap::new();
+/// What there is to say of files, by their numbers.
+pub(super) async fn files(reader: &mut Reader, files: &[i64]) -> Result<HashMap<i64, Attachment>> {
+    let mut known = HashMap::new();
     for files in in_sizes(files) {
-        let sql = format!("SELECT id, public_id FROM agents_attachments WHERE id IN {}", listed(files.len()));
+        let sql = format!(
+            "SELECT id, public_id, filename, size FROM agents_attachments WHERE id IN {}",
+            listed(files.len())
+        );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for file in files {
             query = query.bind(*file);
         }
         for row in query.fetch_all(&mut **reader).await? {
-            names.insert(row.try_get(0)?, row.try_get(1)?);
+            let file = Attachment { id: row.try_get(1)?, filename: row.try_get(2)?, size: row.try_get(3)? };
+            known.insert(row.try_get(0)?, file);
         }
     }
-    Ok(names)
+    Ok(known)
 }
 
 /// The last batch of costs that a host brought.

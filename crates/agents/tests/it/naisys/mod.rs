@@ -2,6 +2,7 @@
 //! tried with in the modules.
 
 mod bad_input;
+mod flood;
 mod identity;
 mod later;
 mod relay;

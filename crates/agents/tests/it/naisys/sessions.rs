@@ -61,6 +61,37 @@ async fn a_recorded_supervisor_is_answered_as_it_was() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_supervisor_is_told_of_a_line_with_its_file() -> anyhow::Result<()> {
+    if !need("socket-io") {
+        return Ok(());
+    }
+    let mut farm = Farm::with(Setup { agents: supervised(), ..Setup::default() }).await?;
+    let key = farm.runner("BOX").await?;
+    farm.supervisor().await?;
+    farm.runs("BOX", &[1]).await?;
+    bring(&mut farm, &key, 1, "BOX").await?;
+    let session = farm.ask("BOX", "session_create", json!({ "userId": 1, "modelName": "mock" })).await?;
+    let line = |message: &str| {
+        json!({
+            "userId": 1, "runId": session["runId"], "sessionId": 1, "role": "NAISYS", "source": "console",
+            "type": "tool", "message": message, "createdAt": "2026-11-23T07:41:15.630Z",
+        })
+    };
+    let (mut with, without) = (line("a picture"), line("nothing"));
+    with["attachmentId"] = json!(1);
+    farm.clients.say("BOX", "log_write", json!({ "entries": [with, without] })).await?;
+    let told = farm.clients.hears("SUPERVISOR", "log_push").await?;
+    let (with, without) = (&told["entries"][0], &told["entries"][1]);
+    assert_eq!(with["attachmentId"].as_str().map(str::len), Some(10), "{told}");
+    assert_eq!((&with["attachmentFilename"], &with["attachmentFileSize"]), (&json!("att.txt"), &json!(3)));
+    assert_eq!(without["message"], "nothing");
+    // The contract has no `null` here.
+    let fields = ["attachmentId", "attachmentFilename", "attachmentFileSize"];
+    assert!(fields.iter().all(|field| without.get(field).is_none()), "{told}");
+    Ok(())
+}
+
 fn assert_intended(differences: &BTreeMap<String, (Value, Value)>) {
     let is_intended = |what: &str| INTENDED.iter().any(|(intended, _)| *intended == what);
     let others: Vec<_> = differences.iter().filter(|(what, _)| !is_intended(what)).collect();

@@ -5,25 +5,22 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use nave_core::hub::bus::Notice;
 use nave_core::hub::context::Hub;
-use nave_core::hub::edge::{self, Connection};
+use nave_core::hub::edge::Connection;
 use nave_core::hub::error::{Error, Result};
 use nave_core::hub::leases::{EndReason, Held, Lease};
-use nave_core::hub::nodes::{self, link::websocket_answer};
+use nave_core::hub::nodes;
+use nave_core::hub::nodes::fleet_link::{FleetLink, take_over};
 use nave_core::hub::op::{Actor, Op, Person, Via};
 use nave_core::id::{LeaseId, NodeId};
-use nave_link::pipe::Prefixed;
-use nave_link::rpc::{CallError, Handler, Limits, Method as _, Peer, RpcError, code, websocket_config};
+use nave_link::rpc::{CallError, Handler, Method as _, Peer, RpcError, code};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::api::RunningCommand;
 use crate::hub::gate::{Exporter, Refusal};
@@ -69,7 +66,7 @@ pub(super) async fn open(
     State(hub): State<Arc<Hub>>,
     op: Op,
     connection: Option<Extension<Connection>>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response> {
     let (Actor::Node { id, .. } | Actor::Person(Person { via: Via::Device(id), .. })) = op.actor else {
         return Err(Error::Forbidden(
@@ -79,41 +76,8 @@ pub(super) async fn open(
     let mut reader = hub.store.read().await?;
     let name = nodes::name_of(&mut reader, id).await?.unwrap_or_default();
     drop(reader);
-    let answer = websocket_answer(request.headers())?;
-    let stop = connection.map(|Extension(connection)| connection.shutdown.soft().clone()).unwrap_or_default();
-    let upgrade = hyper::upgrade::on(&mut request);
-    let tasks = hub.tasks.clone();
-    tasks.spawn(async move {
-        let Ok(upgraded) = upgrade.await else { return };
-        let Ok((io, early)) = edge::upgraded(upgraded) else { return };
-        let io = Prefixed::new(early, io);
-        let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket_config())).await;
-        let limits = Limits { heartbeat: None, lost_after: hub.settings.lost_after };
-        let link = Arc::new(Link {
-            boards: boards.clone(),
-            hub: Arc::clone(&hub),
-            op,
-            node: (id, name),
-            peer: OnceLock::new(),
-            places: Mutex::default(),
-        });
-        let peer = Peer::start(socket, Arc::new(Answers(Arc::downgrade(&link))), limits);
-        let _ = link.peer.set(peer.clone());
-        boards.0.links.all().entry(id).or_default().push(peer.clone());
-        // Revoked between the request and this moment: nobody has put it out yet.
-        if nodes::renewed(&link.op, &hub).await.is_err() {
-            boards.0.links.end(id);
-        }
-        tokio::select! {
-            _ = peer.closed() => {}
-            () = stop.cancelled() => {
-                peer.close("the hub is stopping");
-                peer.closed().await;
-            }
-        }
-        link.end(&peer);
-    });
-    Ok(answer.map(|()| Body::empty()))
+    let link = Link { boards, hub, op, node: (id, name), peer: OnceLock::new(), places: Mutex::default() };
+    take_over(Arc::new(link), connection, request)
 }
 
 struct Link {
@@ -196,8 +160,31 @@ impl Link {
         let op = nodes::renewed(&self.op, &self.hub).await?;
         commands::record(&op, &self.hub, &self.boards, &place, ended.run, ended.closes).await
     }
+}
 
-    fn end(&self, peer: &Peer) {
+impl FleetLink for Link {
+    fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    fn op(&self) -> &Op {
+        &self.op
+    }
+
+    fn handler(self: &Arc<Self>) -> Arc<dyn Handler> {
+        Arc::new(Answers(Arc::downgrade(self)))
+    }
+
+    fn begin(self: &Arc<Self>, peer: &Peer) {
+        let _ = self.peer.set(peer.clone());
+        self.boards.0.links.all().entry(self.node.0).or_default().push(peer.clone());
+    }
+
+    async fn tell(&self, _: &Peer) {
+        std::future::pending::<()>().await;
+    }
+
+    fn end(self: &Arc<Self>, peer: &Peer) {
         {
             let mut links = self.boards.0.links.all();
             if let Some(here) = links.get_mut(&self.node.0) {

@@ -1,6 +1,7 @@
 //! Nodes: who was invited, who joined, who is connected, who is out.
 
 mod admission;
+pub mod fleet_link;
 mod invites;
 pub mod keyed;
 pub mod link;
@@ -118,7 +119,7 @@ pub async fn approve(op: &Op, hub: &Hub, name: &str) -> Result<()> {
 }
 
 /// Changes a node.
-pub async fn change(op: &Op, hub: &Hub, name: &str, change: &NodeChange) -> Result<()> {
+pub async fn change(op: &Op, hub: &Arc<Hub>, name: &str, change: &NodeChange) -> Result<()> {
     access::require_somewhere(op, CHANGE)?;
     let mut act = hub.store.begin().await?;
     let row = find_for(op, CHANGE, act.connection(), name).await?;
@@ -149,6 +150,9 @@ pub async fn change(op: &Op, hub: &Hub, name: &str, change: &NodeChange) -> Resu
     act.commit().await?;
     let changed = NodeChanged { id: row.id.to_string(), name: now.0, roles: now.1 };
     hub.presence.tell_changed(row.id, changed).await;
+    if change.roles.is_some() {
+        hub.tell_fleets(NodeHappening::Roles(row.id)).await;
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `nave agent host`: the agents of a hub, run on this machine until it is told to stop.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -28,7 +28,8 @@ pub async fn run(context: &Context<'_>, args: RunHost) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let happen = move |happening| node::talk(printer, &happening);
     let attached = attach(folder, Random::system(), CancellationToken::new(), |_| {}, happen)?;
-    let setup = setup(attached, config, args.folder.unwrap_or_else(|| context.data.join("agents")))?;
+    let folder = args.folder.unwrap_or_else(|| context.data.join("agents"));
+    let setup = setup(attached, config, folder, None)?;
     let host = Host::new(setup, move |happening| say(printer, &happening));
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let told = stop.clone();
@@ -42,14 +43,16 @@ pub async fn run(context: &Context<'_>, args: RunHost) -> anyhow::Result<()> {
     Ok(host.run(stop).await?)
 }
 
-/// A host of this program.
+/// A host of this program. `programs` is a folder in which agents' shells look for commands too.
 pub fn setup(
     attached: nave_core::node::Attached,
     config: HostConfig,
     folder: PathBuf,
+    programs: Option<&Path>,
 ) -> anyhow::Result<HostSetup> {
     let itself = std::env::current_exe().context("this program's own file cannot be found")?;
-    let path = itself.parent().map(PathBuf::from).unwrap_or_default();
+    let path = std::env::join_paths(programs.into_iter().chain(itself.parent()))
+        .context("a folder with a colon in its name cannot be searched for programs")?;
     Ok(HostSetup {
         attached,
         config,

@@ -89,6 +89,12 @@ impl Page {
         Ok(steps)
     }
 
+    /// The files that it shows, as they stand there: blocks of text.
+    pub fn texts(&self) -> Vec<String> {
+        let blocks = self.text.split("```").skip(1).step_by(2);
+        blocks.filter_map(|block| block.strip_prefix("text\n").map(str::to_owned)).collect()
+    }
+
     /// The lines that a reader types, with their places.
     pub fn lines(&self) -> anyhow::Result<Vec<(String, String)>> {
         let lines = self.steps()?.into_iter().filter_map(|step| match step.act {
@@ -166,6 +172,7 @@ fn a_page_is_read_as_people_read_it() -> anyhow::Result<()> {
     );
     assert_eq!(page.quotes().collect::<Vec<_>>(), ["said … so"]);
     assert_eq!(page.spans(), [(1, "page"), (19, "nave up")]);
+    assert_eq!(page.texts(), ["nothing\n"]);
     assert_eq!((page.anchors(), page.links()), (vec!["a-page-one".to_owned()], vec!["b.md#c"]));
     let open = Page { text: "```\n".to_owned(), ..page };
     ensure!(open.steps().is_err());

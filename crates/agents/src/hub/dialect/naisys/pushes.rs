@@ -171,7 +171,7 @@ impl Naisys {
             let previous = last.insert(line.key, numbered.id);
             let update = updates.entry(line.key).or_default();
             *update = (numbered.id, update.1 + line_count(&line.message));
-            entries.push(json!({
+            let mut entry = json!({
                 "id": numbered.id,
                 "previousId": previous,
                 "userId": line.key.agent,
@@ -182,7 +182,13 @@ impl Naisys {
                 "type": line.kind.map(LogType::word),
                 "message": line.message,
                 "createdAt": stamp(line.created_at),
-            }));
+            });
+            if let Some(file) = line.attachment.and_then(|file| batch.files.get(&file)) {
+                entry["attachmentId"] = file.id.as_str().into();
+                entry["attachmentFilename"] = file.filename.as_str().into();
+                entry["attachmentFileSize"] = file.size.into();
+            }
+            entries.push(entry);
         }
         drop(last);
         if supervisors.is_empty() {
