@@ -168,6 +168,39 @@ macro_rules! on_both {
 
 on_both!(mail_is_sent_found_and_read_by_those_whose_it_is, mails);
 
+/// An index that was lost is made anew, and what is sent meanwhile is not passed over.
+async fn index_made_anew(farm: &Farm, reports: &[i64]) -> anyhow::Result<()> {
+    let (op, hub, agents) = (&farm.operator(), farm.hub(), &farm.agents);
+    let send = |subject: &str| {
+        let (subject, body) = (subject.to_owned(), "filler".to_owned());
+        mail::send(op, hub, agents, Post { from: 2, to: vec![3], subject, body, ..Post::default() })
+    };
+    let find = |agent, terms: &'static str| async move {
+        let found = mail::find(op, hub, agents, agent, terms, false, false, 50).await?;
+        anyhow::Ok(found.iter().map(|mail| mail.head.id).collect::<Vec<_>>())
+    };
+    let mut act = hub.store.begin().await?;
+    let empty = match act.engine() {
+        Engine::Sqlite => "INSERT INTO agents_mail_derived (agents_mail_derived) VALUES ('delete-all')",
+        Engine::Postgres => "DELETE FROM agents_mail_derived",
+    };
+    sqlx::query(empty).execute(act.connection()).await?;
+    act.commit().await?;
+    agents.word_index().set_behind();
+    let late = send("late").await?.id;
+    mail::take_up(op, hub, agents, 1).await?;
+    let later = send("later").await?.id;
+    let done = || async {
+        mail::take_up(op, hub, agents, 1).await.ok()?;
+        (!agents.word_index().is_behind()).then_some(())
+    };
+    until("the index is whole", done).await?;
+    assert_eq!(find(3, "late").await?, [later, late]);
+    assert_eq!(find(1, "report").await?, reports);
+    assert_eq!(find(1, "load").await?.len(), 50);
+    Ok(())
+}
+
 async fn mails(config: HubConfig) -> anyhow::Result<()> {
     let farm = Farm::with(config).await?;
     let (op, hub, agents) = (farm.operator(), farm.hub(), &farm.agents);
@@ -252,27 +285,7 @@ async fn mails(config: HubConfig) -> anyhow::Result<()> {
     assert_eq!(found.iter().map(|letter| letter.participants.as_str()).collect::<Vec<_>>(), ["admin,ann"]);
 
     let before = find(1, "report").await?;
-    // An index that was lost is made anew, and what is sent meanwhile is not passed over.
-    let mut act = hub.store.begin().await?;
-    let empty = match act.engine() {
-        Engine::Sqlite => "INSERT INTO agents_mail_derived (agents_mail_derived) VALUES ('delete-all')",
-        Engine::Postgres => "DELETE FROM agents_mail_derived",
-    };
-    sqlx::query(empty).execute(act.connection()).await?;
-    act.commit().await?;
-    agents.word_index().set_behind();
-    let late = send(post(2, &[3], "late", "filler", MailKind::Mail)).await?.id;
-    mail::take_up(op, hub, agents, 1).await?;
-    let later = send(post(2, &[3], "later", "filler", MailKind::Mail)).await?.id;
-    let done = || async {
-        mail::take_up(op, hub, agents, 1).await.ok()?;
-        (!agents.word_index().is_behind()).then_some(())
-    };
-    until("the index is whole", done).await?;
-    assert_eq!(find(3, "late").await?, [later, late]);
-    assert_eq!(find(1, "report").await?, before);
-    assert_eq!(find(1, "load").await?.len(), 50);
-
+    index_made_anew(&farm, &before).await?;
     // Also over a restart.
     let (folder, clock) = (farm.hub.folder(), farm.clock.clone());
     let config = HubConfig { database: farm.database.clone(), ..HubConfig::default() };

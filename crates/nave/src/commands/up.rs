@@ -104,7 +104,7 @@ pub async fn run(context: &Context<'_>, args: Up) -> anyhow::Result<()> {
             for difference in hub::seed_agents(&running, &fleet, wanted.seed.clone()).await? {
                 printer.talk(format!("nave: {}", hub::told(&difference)));
             }
-            Some(wanted.run(context, joined.folder, stop.clone())?)
+            Some(wanted.run(context, joined.folder, &stop)?)
         }
         None => None,
     };

@@ -67,7 +67,7 @@ impl Wanted {
         self,
         context: &Context<'_>,
         folder: NodeFolder,
-        stop: CancellationToken,
+        stop: &CancellationToken,
     ) -> anyhow::Result<Running> {
         let printer = *context.printer;
         let attached = attach(folder, Random::system(), stop.clone(), |_| {}, |_| {})?;
