@@ -73,6 +73,9 @@ pub async fn change(
     access::require_somebody(op)?;
     let missing = || Error::not_found("booking", text);
     let booking = find(op, hub, text)?.ok_or_else(missing)?;
+    if change == BookingChange::default() {
+        return Err(Error::invalid("starts_at", "or seconds must say what is to be another"));
+    }
     let starts_at = change.starts_at.unwrap_or(booking.starts_at);
     within_a_year(op, starts_at)?;
     let lasts = change.seconds.map(|seconds| wish::within("seconds", seconds, 1, LONGEST)).transpose()?;

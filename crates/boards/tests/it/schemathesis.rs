@@ -28,6 +28,10 @@ object_level_authorization.enabled = false
 [[operations]]
 include-operation-id = "bookings_book"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404", "409"]
+
+[[operations]]
+include-operation-id = "bookings_change"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404", "409"]
 "#;
 
 /// What the description gives as examples is there: a place, and a booking.
