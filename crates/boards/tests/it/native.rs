@@ -343,5 +343,24 @@ async fn only_nodes_with_the_role_offer_places_and_each_its_own() -> anyhow::Res
     second.says("refused bad\nname: name: must be 1 to 100 characters").await?;
     let third = export(&ann, vec![place("own", echo.address)]).await?;
     third.says("refused own: node ann may not do that (place.register): it takes the role exporter").await?;
-    Ok(())
+
+    // A role that is taken away takes the places with it, and comes back with them.
+    let becomes = |role: &str| {
+        let change = NodeChange { roles: Some(vec![role.to_owned()]), ..NodeChange::default() };
+        let (op, hub) = (hub.operator(), hub.hub());
+        async move { nodes::change(&op, hub, "lab", &change).await }
+    };
+    let offered = async || {
+        let places = ask(&ann, Method::GET, "/places", Value::Null).await.ok()?.1;
+        Some(places.as_array()?.iter().any(|place| place["node"] == "lab"))
+    };
+    assert_eq!(offered().await, Some(true));
+    becomes("host").await?;
+    until("its place is gone", async || (!offered().await?).then_some(())).await?;
+    becomes("exporter").await?;
+    until("its place is back, or the other's in its stead", async || {
+        let places = ask(&ann, Method::GET, "/places", Value::Null).await.ok()?.1;
+        (places.as_array()?.len() == 1).then_some(())
+    })
+    .await
 }
