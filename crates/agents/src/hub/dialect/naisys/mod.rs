@@ -153,6 +153,12 @@ impl Naisys {
         }
     }
 
+    /// How many runners and supervisors are connected.
+    fn connections(&self) -> u32 {
+        let connected = self.connected();
+        u32::try_from(connected.hosts.len() + connected.supervisors.len()).unwrap_or(u32::MAX)
+    }
+
     /// How many runners are connected.
     pub(in crate::hub) fn count(&self) -> usize {
         self.connected().hosts.len()

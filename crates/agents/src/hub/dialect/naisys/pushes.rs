@@ -18,8 +18,10 @@ use crate::hub::live::{Happening, Hears};
 use crate::hub::mail::Posted;
 use crate::hub::runs::{LogBatch, Opened, line_count};
 
-/// How long changes of lists are gathered.
+/// How long changes of lists are gathered, and for how much longer for each connection: all of them are told of each host, so
+/// that a farm which comes back at once would otherwise hear of nothing else.
 const GATHER: Duration = Duration::from_millis(200);
+const GATHER_FOR_EACH: Duration = Duration::from_millis(3);
 /// How long changes of what runs where are gathered, as the original does.
 const GATHER_STATUS: Duration = Duration::from_millis(500);
 /// How many sessions' last lines are known; supervisors ask for what they miss.
@@ -260,7 +262,8 @@ pub(super) async fn push_changes(naisys: Weak<Inner>) {
     let mut status_due = tokio::time::Instant::now();
     loop {
         changed.notified().await;
-        tokio::time::sleep(GATHER).await;
+        let connections = naisys.upgrade().map_or(0, |inner| Naisys(inner).connections());
+        tokio::time::sleep(GATHER + GATHER_FOR_EACH * connections).await;
         let Some(naisys) = naisys.upgrade().map(Naisys) else { return };
         if let Err(error) = naisys.push_lists().await {
             tracing::warn!(%error, "runners are not told of a change yet");
