@@ -55,12 +55,17 @@ impl From<Error> for Refusal {
     }
 }
 
-/// What stands in a request, once each.
+/// The most parameters of a request.
+const MOST: usize = 64;
+
+/// What stands in a request, once each. Nothing counts where there is more than anybody needs: behind what is read, something
+/// could stand a second time.
 struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
     fn read(query: &str) -> Self {
-        Self(form_urlencoded::parse(query.as_bytes()).into_owned().take(64).collect())
+        let all: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().take(MOST + 1).collect();
+        Self(if all.len() > MOST { Vec::new() } else { all })
     }
 
     /// A parameter's value; nothing where it stands twice, since nobody knows which was meant.
