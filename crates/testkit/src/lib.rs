@@ -17,6 +17,7 @@ pub mod person;
 pub mod postgres;
 pub mod schemathesis;
 pub mod smtp;
+pub mod visit;
 pub mod vm;
 pub mod wait;
 

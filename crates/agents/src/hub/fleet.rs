@@ -151,16 +151,7 @@ impl Fleet for Agents {
     }
 
     fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {
-        let node = match happening {
-            NodeHappening::Revoked(node) => node,
-            NodeHappening::Roles(node) => {
-                let links = self.links().clone();
-                return async move { links.end_refused(node).await }.boxed();
-            }
-            NodeHappening::Joined(_) | NodeHappening::Lost(_) => return std::future::ready(()).boxed(),
-        };
-        self.links().end(node);
-        self.naisys().put_out(node);
+        let NodeHappening::Revoked(node) = happening else { return std::future::ready(()).boxed() };
         let agents = self.clone();
         async move {
             if let Err(error) = roster::renew_keys(&hub.op("agents.revoked"), &hub, &agents, node).await {

@@ -27,7 +27,7 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use crate::visit::farm;
+use crate::farm::farm;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LIMITS: Limits = Limits { heartbeat: None, lost_after: Duration::from_secs(30) };

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails has nothing better to do")]
 
 mod clients;
+mod farm;
 mod import;
 mod link;
 mod naisys;
@@ -11,4 +12,3 @@ mod pages_gallery;
 mod pages_samples;
 mod raw;
 mod socket_io;
-mod visit;

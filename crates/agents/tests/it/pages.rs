@@ -5,8 +5,9 @@ use anyhow::ensure;
 use nave_core::api::Role;
 use nave_testkit::need;
 use nave_testkit::person::TestPerson;
+use nave_testkit::visit::Visit;
 
-use crate::visit::{Visit, farm};
+use crate::farm::farm;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_is_made_configured_and_archived_in_the_browser_chromium() -> anyhow::Result<()> {

@@ -133,16 +133,11 @@ impl Fleet for Boards {
         self.holds(hub, op, node, |place| place.offers_terminal(target))
     }
 
-    fn hear(&self, hub: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {
+    fn hear(&self, _: Arc<Hub>, happening: NodeHappening) -> BoxFuture<'static, ()> {
+        if !matches!(happening, NodeHappening::Revoked(_)) {
+            return std::future::ready(()).boxed();
+        }
         let boards = self.clone();
-        let id = match happening {
-            NodeHappening::Revoked(id) => id,
-            NodeHappening::Roles(id) => {
-                return async move { boards.0.links.end_refused(&hub, id).await }.boxed();
-            }
-            NodeHappening::Joined(_) | NodeHappening::Lost(_) => return std::future::ready(()).boxed(),
-        };
-        boards.0.links.end(id);
         async move {
             if let Err(error) = boards.0.sessions.look_again().await {
                 tracing::warn!(%error, "clients of not-my-board are not looked at again yet");

@@ -30,7 +30,6 @@ use nave_core::hub::leases::Pool;
 use self::config::BoardsConfig;
 use self::dialect::not_my_board::{Auth, Logins, Sessions};
 use self::maintenance::OutOfService;
-use self::native::Links;
 use self::places::Places;
 
 pub use self::dialect::not_my_board::{METHODS, is_registration};
@@ -58,7 +57,6 @@ struct Shared {
     config: BoardsConfig,
     places: Places,
     maintenance: OutOfService,
-    links: Links,
     logins: Logins,
     sessions: Sessions,
     auth: Option<Auth>,
@@ -79,7 +77,6 @@ impl Boards {
             sessions: Sessions::default(),
             places: Places::default(),
             maintenance: OutOfService::default(),
-            links: Links::default(),
             logins: Logins::default(),
             connections: std::sync::atomic::AtomicU64::new(0),
         })))

@@ -1,83 +1,20 @@
 //! The fleet's pages as people meet them, in a real browser on a real hub: reserving, extending, handing over and
 //! returning; what somebody without rights sees; that pages stay live.
 
-use anyhow::{Context as _, ensure};
-use fantoccini::Locator;
-use fantoccini::elements::Element;
+use anyhow::ensure;
 use nave_boards::node::commands::{Commands, Power};
 use nave_boards::node::export::ExportDescription;
 use nave_core::api::Role;
-use nave_testkit::browser::{Browser, Colours};
 use nave_testkit::echo::Echo;
 use nave_testkit::hub::TestHub;
 use nave_testkit::need;
 use nave_testkit::person::TestPerson;
+use nave_testkit::visit::Visit;
 use serde_json::json;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::client::{Client, OPEN, farm};
 use crate::native::{export, hears_itself, node, place};
-
-/// A person in front of a browser.
-pub struct Visit {
-    pub browser: Browser,
-    pub base: String,
-}
-
-impl Visit {
-    pub async fn of(hub: &TestHub, person: &TestPerson) -> anyhow::Result<Self> {
-        let visit = Self { browser: Browser::start().await?, base: hub.url().to_string() };
-        visit.browser.screen(1280, 900, Colours::Light).await?;
-        visit.browser.cookie(&visit.base, &person.cookie()).await?;
-        Ok(visit)
-    }
-
-    pub async fn to(&self, path: &str) -> anyhow::Result<()> {
-        Ok(self.browser.client().goto(&format!("{}{path}", self.base)).await?)
-    }
-
-    pub async fn sees(&self, selector: &str) -> anyhow::Result<Element> {
-        let found = self.browser.client().wait().for_element(Locator::Css(selector)).await;
-        found.with_context(|| format!("waited in vain for {selector}"))
-    }
-
-    /// Waits until some words stand on the page.
-    pub async fn reads(&self, words: &str) -> anyhow::Result<()> {
-        let path = format!("//body//*[contains(normalize-space(.), {words:?})]");
-        if self.browser.client().wait().for_element(Locator::XPath(&path)).await.is_ok() {
-            return Ok(());
-        }
-        let text = self.sees("main").await?.text().await?;
-        anyhow::bail!("waited in vain for {words:?}: {text}")
-    }
-
-    pub async fn types(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let field = self.sees(&format!("[name={name:?}]:not([type=hidden])")).await?;
-        field.clear().await?;
-        Ok(field.send_keys(text).await?)
-    }
-
-    /// Presses the first button or link that says so.
-    pub async fn presses(&self, words: &str) -> anyhow::Result<()> {
-        let path = format!("//main//*[self::button or self::a][normalize-space(.)={words:?}]");
-        let found = self.browser.client().wait().for_element(Locator::XPath(&path)).await;
-        Ok(found.with_context(|| format!("waited in vain for a button {words:?}"))?.click().await?)
-    }
-
-    pub async fn count(&self, selector: &str) -> anyhow::Result<usize> {
-        Ok(self.browser.client().find_all(Locator::Css(selector)).await?.len())
-    }
-
-    /// Ends the visit, on which nothing may have been refused or thrown but forms that came back.
-    pub async fn end(self) -> anyhow::Result<()> {
-        let complaints = self.browser.complaints().await?;
-        let complaints: Vec<String> =
-            complaints.into_iter().filter(|line| !line.contains("Failed to load resource")).collect();
-        self.browser.close().await?;
-        ensure!(complaints.is_empty(), "{}", complaints.join("\n"));
-        Ok(())
-    }
-}
 
 /// An exporter that lets in whom it is told to.
 pub async fn exporter(hub: &TestHub, name: &str) -> anyhow::Result<DropGuard> {
@@ -343,7 +280,7 @@ async fn pages_work_without_scripts_and_strangers_sign_in_chromium() -> anyhow::
     let hub = farm(OPEN).await?;
     let ada = TestPerson::first_admin(&hub).await?;
     let _exporter = exporter(&hub, "bench").await?;
-    let stranger = Visit { browser: Browser::start().await?, base: hub.url().to_string() };
+    let stranger = Visit::stranger(&hub).await?;
     for path in
         ["/boards", "/boards/places/bench", "/boards/queue", "/boards/reservations", "/boards/reserve"]
     {

@@ -7,12 +7,13 @@ use nave_core::api::Role;
 use nave_testkit::hub::TestHub;
 use nave_testkit::need;
 use nave_testkit::person::TestPerson;
+use nave_testkit::visit::Visit;
 use serde_json::json;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime, Time, UtcOffset};
 
 use crate::client::{OPEN, farm};
-use crate::pages::{Visit, exporter};
+use crate::pages::exporter;
 
 /// East of everybody who writes tests, and without daylight saving.
 const ZONE: &str = "Asia/Kolkata";

@@ -19,6 +19,7 @@ use nave_testkit::echo::Echo;
 use nave_testkit::hub::TestHub;
 use nave_testkit::need;
 use nave_testkit::person::TestPerson;
+use nave_testkit::visit::Visit;
 use nave_testkit::wait::{PATIENCE, until};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
@@ -31,7 +32,6 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::client::{farm, farm_and_fleet};
 use crate::native::{Running, export, node, place};
-use crate::pages::Visit;
 
 const PAGE: &str = "/boards/places/bench/terminal/1/talk";
 

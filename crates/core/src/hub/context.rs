@@ -18,7 +18,7 @@ use super::job::Jobs;
 use super::leases::Leases;
 use super::mail::MailServer;
 use super::metrics::Metrics;
-use super::nodes::Presence;
+use super::nodes::{Connections, Presence};
 use super::op::Op;
 use super::people::People;
 use super::seal::Sealer;
@@ -90,6 +90,8 @@ pub struct Hub {
     pub bus: Arc<dyn Bus>,
     /// Who is connected.
     pub presence: Presence,
+    /// What nodes have open besides.
+    pub connections: Connections,
     /// Streams under way.
     pub streams: Streams,
     /// Who holds what.

@@ -26,8 +26,6 @@ pub enum NodeHappening {
     Joined(NodeId),
     /// It is connected no longer.
     Lost(NodeId),
-    /// It has other roles than before.
-    Roles(NodeId),
     /// It is a member no longer.
     Revoked(NodeId),
 }

@@ -22,7 +22,7 @@ use super::identity::{self, AccessKeys, DataFolder, IdentityError, TlsIdentity};
 use super::job;
 use super::leases::{Leases, PoolKind};
 use super::mail::{MailError, MailServer};
-use super::nodes::Presence;
+use super::nodes::{Connections, Presence};
 use super::people::People;
 use super::people::oidc::SetupError;
 use super::people::providers::Providers;
@@ -173,6 +173,7 @@ impl HubSetup {
             bulk,
             bus: LocalBus::new(),
             presence: Presence::default(),
+            connections: Connections::default(),
             streams: Streams::default(),
             leases,
             queue,

@@ -46,8 +46,12 @@ impl Farm {
     /// On the folder of an earlier one, where there is one.
     pub async fn on(folder: Option<Arc<TempDir>>, config: HubConfig) -> anyhow::Result<Self> {
         let agents = Agents::new(AgentsConfig::default());
-        let setup =
-            TestHubSetup { fleets: vec![Arc::new(agents.clone())], config, ..TestHubSetup::default() };
+        let setup = TestHubSetup {
+            fleets: vec![Arc::new(agents.clone())],
+            sections: vec![Arc::new(agents.clone())],
+            config,
+            ..TestHubSetup::default()
+        };
         let hub = match folder {
             Some(folder) => TestHub::on(folder, setup).await?,
             None => TestHub::with(setup).await?,

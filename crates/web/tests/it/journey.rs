@@ -4,70 +4,26 @@
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use fantoccini::Locator;
 use nave_core::hub::people::links;
 use nave_core::node::{Invitation, Login};
 use nave_link::certificate;
 use nave_link::dial;
 use nave_link::key::SecretKey;
 use nave_link::random::Random;
-use nave_testkit::browser::{Browser, Colours};
 use nave_testkit::echo::Echo;
 use nave_testkit::hub::TestHub;
 use nave_testkit::need;
 use nave_testkit::node::TestNode;
 use nave_testkit::person;
+use nave_testkit::visit::Visit;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// A person in front of a browser.
-struct Visit {
-    browser: Browser,
-    base: String,
-}
-
-impl Visit {
-    async fn to(&self, path: &str) -> anyhow::Result<()> {
-        Ok(self.browser.client().goto(&format!("{}{path}", self.base)).await?)
-    }
-
-    /// Waits for something on the page.
-    async fn sees(&self, selector: &str) -> anyhow::Result<fantoccini::elements::Element> {
-        let found = self.browser.client().wait().for_element(Locator::Css(selector)).await;
-        found.with_context(|| format!("waited in vain for {selector}"))
-    }
-
-    /// Waits until some words stand in a part of the page.
-    async fn reads(&self, selector: &str, words: &str) -> anyhow::Result<()> {
-        let path = format!("//*[contains(normalize-space(.), {words:?})]");
-        self.sees(selector).await?;
-        let found = self.browser.client().wait().for_element(Locator::XPath(&path)).await;
-        if found.is_ok() {
-            return Ok(());
-        }
-        let text = self.sees(selector).await?.text().await?;
-        anyhow::bail!("waited in vain for {words:?} in {selector}, which says: {text}")
-    }
-
-    async fn types(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let field = self.sees(&format!("[name={name:?}]:not([type=hidden])")).await?;
-        field.clear().await?;
-        Ok(field.send_keys(text).await?)
-    }
-
-    /// Presses the first button or link that says so.
-    async fn presses(&self, words: &str) -> anyhow::Result<()> {
-        let path = format!("//main//*[self::button or self::a][normalize-space(.)={words:?}]");
-        let found = self.browser.client().wait().for_element(Locator::XPath(&path)).await;
-        Ok(found.with_context(|| format!("waited in vain for a button {words:?}"))?.click().await?)
-    }
-
-    /// What can be copied on the page.
-    async fn copies(&self) -> anyhow::Result<String> {
-        // Inside closed details nothing is shown, so the content is asked for.
-        let element = self.sees("pre[data-copy]").await?;
-        Ok(element.prop("textContent").await?.unwrap_or_default().trim().to_owned())
-    }
+/// What can be copied on the page.
+async fn copies(visit: &Visit) -> anyhow::Result<String> {
+    // Inside closed details nothing is shown, so the content is asked for.
+    let element = visit.sees("pre[data-copy]").await?;
+    Ok(element.prop("textContent").await?.unwrap_or_default().trim().to_owned())
 }
 
 /// What a person does who pastes the line on a machine.
@@ -91,8 +47,8 @@ async fn log_in(visit: &Visit, hub: &TestHub) -> anyhow::Result<TestNode> {
     let tls = certificate::by_fingerprint(met.fingerprint.full());
     let login = Login::begin(data.path(), hub.url(), &met, tls, "laptop", &random).await?;
     visit.browser.client().goto(&login.asked().verification_uri_complete).await?;
-    visit.reads("main", &login.asked().user_code).await?;
-    visit.reads("main", &login.key().to_string()).await?;
+    visit.reads(&login.asked().user_code).await?;
+    visit.reads(&login.key().to_string()).await?;
     visit.presses("Let it in").await?;
     login.finish().await?;
     TestNode::device(data)?.connect().await
@@ -104,8 +60,7 @@ async fn from_the_printed_address_to_the_audit_log_chromium() -> anyhow::Result<
         return Ok(());
     }
     let hub = TestHub::start().await?;
-    let visit = Visit { browser: Browser::start().await?, base: hub.url().to_string() };
-    visit.browser.screen(1280, 800, Colours::Light).await?;
+    let visit = Visit::stranger(&hub).await?;
     let walked = walk(&visit, &hub).await;
     if walked.is_err() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/screenshots");
@@ -130,7 +85,7 @@ async fn walk(visit: &Visit, hub: &TestHub) -> anyhow::Result<()> {
     visit.types("password", person::PASSWORD).await?;
     visit.presses("Continue").await?;
     visit.sees(".qr svg path").await?;
-    let seed = visit.copies().await?.replace(' ', "");
+    let seed = copies(visit).await?.replace(' ', "");
     let code = person::code(&seed, hub.hub().clock.now().unix_timestamp());
     visit.types("code", &code).await?;
     visit.presses("Continue").await?;
@@ -138,16 +93,16 @@ async fn walk(visit: &Visit, hub: &TestHub) -> anyhow::Result<()> {
     visit.presses("I have saved them").await?;
 
     // One line brings a machine in, and the page says so by itself.
-    visit.reads("main", "First steps").await?;
+    visit.reads("First steps").await?;
     visit.presses("Invite a machine").await?;
     visit.types("name", "lab").await?;
     visit.types("allow", &echo.address.to_string()).await?;
     visit.presses("Make the line").await?;
-    let line = visit.copies().await?;
-    visit.reads("#arrival", "Waiting for lab to join").await?;
+    let line = copies(visit).await?;
+    visit.reads("Waiting for lab to join").await?;
     visit.sees("nave-live[state=live]").await?;
     let _lab = paste(hub, &line).await?;
-    visit.reads("#arrival", "is online").await?;
+    visit.reads("is online").await?;
 
     // Ada's own machine signs in, and opens what the other one offers.
     let laptop = log_in(visit, hub).await?;
@@ -158,8 +113,8 @@ async fn walk(visit: &Visit, hub: &TestHub) -> anyhow::Result<()> {
     service.read_exact(&mut answer).await?;
     assert_eq!(&answer, b"hello");
     visit.to("/streams").await?;
-    visit.reads("#list", "Ada").await?;
-    visit.reads("nave-rate", "/s").await?;
+    visit.reads("Ada").await?;
+    visit.reads("/s").await?;
     visit.to("/").await?;
     visit.sees(".wheel .chord").await?;
 
@@ -169,7 +124,7 @@ async fn walk(visit: &Visit, hub: &TestHub) -> anyhow::Result<()> {
     visit.types("email", "grace@example.org").await?;
     visit.types("name", "Grace").await?;
     visit.presses("Invite").await?;
-    let link = visit.copies().await?;
+    let link = copies(visit).await?;
     ensure!(link.contains("/invitation/"), "{link}");
 
     // All of it is in the audit log.
@@ -182,14 +137,14 @@ async fn walk(visit: &Visit, hub: &TestHub) -> anyhow::Result<()> {
         "Ada opened a stream",
         "Ada invited Grace",
     ] {
-        visit.reads("#list", words).await?;
+        visit.reads(words).await?;
     }
 
     // The colleague comes in by the link.
     visit.sees("form[action='/sign-out'] button").await?.click().await?;
-    visit.reads("main", "You are signed out").await?;
+    visit.reads("You are signed out").await?;
     visit.browser.client().goto(&link).await?;
-    visit.reads("main", "Ada invited you").await?;
+    visit.reads("Ada invited you").await?;
     visit.types("password", "another umbrella").await?;
     visit.presses("Continue").await?;
     visit.sees(".qr svg path").await?;

@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use nave_core::hub::access;
+use nave_core::hub::access::Action;
 use nave_core::hub::context::Hub;
 use nave_core::hub::edge::Connection;
 use nave_core::hub::error::{Error, Result};
@@ -60,25 +60,6 @@ struct Standing {
 impl Links {
     fn all(&self) -> MutexGuard<'_, Vec<Arc<Link>>> {
         self.0.links.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends those of a node that is a member no longer.
-    pub(in crate::hub) fn end(&self, node: NodeId) {
-        for link in self.all().iter().filter(|link| link.node.0 == node) {
-            link.close_with("this node was revoked");
-        }
-    }
-
-    /// Ends those of a node that may run agents no longer.
-    pub(in crate::hub) async fn end_refused(&self, node: NodeId) {
-        let links: Vec<Arc<Link>> = self.all().iter().filter(|link| link.node.0 == node).cloned().collect();
-        for link in links {
-            let renewed = nodes::renewed(&link.op, &link.hub).await;
-            if let Err(error) = renewed.and_then(|op| access::require(&op, RUN)) {
-                tracing::info!(host = link.node.1, %error, "a host may run agents no longer");
-                link.close_with("this node may run agents no longer: the role \"host\" is what lets it");
-            }
-        }
     }
 
     /// The link of a host that is in.
@@ -172,8 +153,12 @@ impl FleetLink for Link {
         &self.hub
     }
 
-    fn op(&self) -> &Op {
-        &self.op
+    fn node(&self) -> NodeId {
+        self.node.0
+    }
+
+    fn for_what(&self) -> Action {
+        RUN
     }
 
     fn handler(self: &Arc<Self>) -> Arc<dyn Handler> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nave_agents::api::{Assignment, HostChange, LogFilter, NewVariable};
 use nave_agents::hub::config::{AgentsConfig, NaisysConfig};
 use nave_agents::hub::{hosts, roster, runs, settings};
-use nave_core::api::EventFilter;
+use nave_core::api::{EventFilter, NodeChange};
 use nave_core::clock::Clock;
 use nave_core::hub::config::{HubConfig, ListenerTable};
 use nave_core::hub::nodes::keyed::{self, SharedKeyRule};
@@ -226,6 +226,41 @@ async fn a_new_key_disconnects_nobody_and_a_revoked_one_stays_away() -> anyhow::
         hosts::show(&op, &farm.agents, "BOX").ok().filter(|host| !host.online)
     })
     .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_runner_goes_with_its_role_and_comes_back_with_it() -> anyhow::Result<()> {
+    if !need("socket-io") {
+        return Ok(());
+    }
+    let mut farm = Farm::with(Setup::default()).await?;
+    let (op, hub) = (farm.op(), farm.hub.hub().clone());
+    let becomes = async |role: &str| {
+        let change = NodeChange { roles: Some(vec![role.to_owned()]), ..NodeChange::default() };
+        nodes::change(&op, &hub, "BOX", &change).await
+    };
+    let unread = json!({ "userId": 2, "kind": "mail" });
+    farm.runner("BOX").await?;
+    // Another change than that of its roles disturbs nobody.
+    let labels = [("site".to_owned(), "north".to_owned())].into();
+    let change = NodeChange { labels: Some(labels), ..NodeChange::default() };
+    nodes::change(&op, &hub, "BOX", &change).await?;
+    assert_eq!(farm.ask("BOX", "mail_unread", unread.clone()).await?["success"], true);
+    assert!(!farm.clients.has_seen("BOX", "disconnect"));
+
+    becomes("exporter").await?;
+    farm.clients.sees("BOX", "disconnect").await?;
+    until("its host is gone", async || {
+        hosts::show(&op, &farm.agents, "BOX").ok().filter(|host| !host.online)
+    })
+    .await?;
+    becomes("host").await?;
+    until("its host is back by itself", async || {
+        hosts::show(&op, &farm.agents, "BOX").ok().filter(|host| host.online)
+    })
+    .await?;
+    assert_eq!(farm.ask("BOX", "mail_unread", unread).await?["success"], true);
     Ok(())
 }
 

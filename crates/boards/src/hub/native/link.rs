@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use nave_core::hub::access;
+use nave_core::hub::access::Action;
 use nave_core::hub::bus::Notice;
 use nave_core::hub::context::Hub;
 use nave_core::hub::edge::Connection;
@@ -43,35 +43,6 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const MOST_HOOKS: u64 = 3;
 /// How long a command may take to end whose time is over.
 const MERCY: Duration = Duration::from_secs(5);
-
-/// The links that stand, by node, each with who opened it.
-#[derive(Default)]
-pub(in crate::hub) struct Links(Mutex<HashMap<NodeId, Vec<(Op, Peer)>>>);
-
-impl Links {
-    fn all(&self) -> MutexGuard<'_, HashMap<NodeId, Vec<(Op, Peer)>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends those of a node that is a member no longer.
-    pub(in crate::hub) fn end(&self, node: NodeId) {
-        for (_, peer) in self.all().remove(&node).unwrap_or_default() {
-            peer.close("this node was revoked");
-        }
-    }
-
-    /// Ends those of a node that may offer places no longer.
-    pub(in crate::hub) async fn end_refused(&self, hub: &Hub, node: NodeId) {
-        let links = self.all().get(&node).cloned().unwrap_or_default();
-        for (op, peer) in links {
-            let renewed = nodes::renewed(&op, hub).await;
-            if let Err(error) = renewed.and_then(|op| access::require(&op, REGISTER)) {
-                tracing::info!(%error, "an exporter may offer places no longer");
-                peer.close("this node may offer places no longer: the role \"exporter\" is what lets it");
-            }
-        }
-    }
-}
 
 /// Takes an exporter in.
 pub(super) async fn open(
@@ -180,8 +151,12 @@ impl FleetLink for Link {
         &self.hub
     }
 
-    fn op(&self) -> &Op {
-        &self.op
+    fn node(&self) -> NodeId {
+        self.node.0
+    }
+
+    fn for_what(&self) -> Action {
+        REGISTER
     }
 
     fn handler(self: &Arc<Self>) -> Arc<dyn Handler> {
@@ -190,24 +165,13 @@ impl FleetLink for Link {
 
     fn begin(self: &Arc<Self>, peer: &Peer) {
         let _ = self.peer.set(peer.clone());
-        let opened = (self.op.clone(), peer.clone());
-        self.boards.0.links.all().entry(self.node.0).or_default().push(opened);
     }
 
     async fn tell(&self, _: &Peer) {
         std::future::pending::<()>().await;
     }
 
-    fn end(self: &Arc<Self>, peer: &Peer) {
-        {
-            let mut links = self.boards.0.links.all();
-            if let Some(here) = links.get_mut(&self.node.0) {
-                here.retain(|(_, known)| !known.is(peer));
-                if here.is_empty() {
-                    links.remove(&self.node.0);
-                }
-            }
-        }
+    fn end(self: &Arc<Self>, _: &Peer) {
         let names: Vec<String> = self.places().keys().cloned().collect();
         for name in names {
             if let Err(error) = self.withdraw(&name) {

@@ -5,7 +5,7 @@ mod link;
 
 use nave_core::hub::http::{Access, Routes};
 
-pub(super) use self::link::{Links, told};
+pub(super) use self::link::told;
 use super::{Boards, READ};
 
 /// Declares them.

@@ -28,6 +28,8 @@ const LIMITS: Limits =
     Limits { heartbeat: Some(Duration::from_secs(10)), lost_after: Duration::from_secs(30) };
 /// How long the hub may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest time between two attempts to reach the hub.
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// For how long a lease is believed in while the hub is away: as long as the hub would hold it for a holder that is.
 const GRACE: Duration = Duration::from_mins(2);
 
@@ -129,7 +131,7 @@ impl Exporter {
     async fn keep_offered(self: &Arc<Self>) -> Result<(), RunError> {
         let schedule = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(250))
-            .with_max_delay(Duration::from_secs(10))
+            .with_max_delay(LONGEST_DELAY)
             .with_jitter()
             .without_max_times();
         let mut delays = schedule.build();
@@ -138,11 +140,15 @@ impl Exporter {
             let problem = match dial::websocket(self.attached.known(), PATH).await {
                 Ok(socket) => {
                     let peer = Peer::start(socket, Arc::new(Answers(Arc::clone(self))), LIMITS);
-                    delays = schedule.build();
                     self.reports.go_to(Some(peer.clone()));
+                    let began = tokio::time::Instant::now();
                     let why = self.offer_all(&peer).await;
                     self.reports.go_to(None);
                     lost = tokio::time::Instant::now();
+                    // A hub that ends each link at once, since this node may offer nothing, is not asked all the time.
+                    if began.elapsed() > LONGEST_DELAY {
+                        delays = schedule.build();
+                    }
                     why
                 }
                 Err(error) if error.is_passing() => error.to_string(),
@@ -156,7 +162,7 @@ impl Exporter {
                     door.let_in(&[]).await;
                 }
             }
-            let retry_in = delays.next().unwrap_or(Duration::from_secs(10));
+            let retry_in = delays.next().unwrap_or(LONGEST_DELAY);
             (self.happen)(ExportHappening::Lost { problem, retry_in });
             tokio::time::sleep(retry_in).await;
         }

@@ -9,14 +9,17 @@ use axum::extract::Request;
 use axum::response::Response;
 use nave_link::pipe::Prefixed;
 use nave_link::rpc::{Handler, Limits, Peer, websocket_config};
+use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::Connections;
 use super::link::websocket_answer;
+use crate::hub::access::Action;
 use crate::hub::context::Hub;
 use crate::hub::edge::{self, Connection};
 use crate::hub::error::Result;
-use crate::hub::op::Op;
+use crate::id::NodeId;
 
 /// The hub's end of a fleet's link.
 pub trait FleetLink: Send + Sync + 'static {
@@ -24,12 +27,15 @@ pub trait FleetLink: Send + Sync + 'static {
     fn hub(&self) -> &Arc<Hub>;
 
     /// Which node opened it.
-    fn op(&self) -> &Op;
+    fn node(&self) -> NodeId;
+
+    /// What that node must be allowed to do, as long as the link stands.
+    fn for_what(&self) -> Action;
 
     /// What answers that node.
     fn handler(self: &Arc<Self>) -> Arc<dyn Handler>;
 
-    /// Takes note of a link that stands. From now on, the fleet closes it when it hears that the node is revoked.
+    /// Takes note of a link that stands.
     fn begin(self: &Arc<Self>, peer: &Peer);
 
     /// Tells the node what there is to tell. The link ends when this does.
@@ -58,14 +64,18 @@ pub fn take_over<L: FleetLink>(
         let Ok((io, early)) = edge::upgraded(upgraded) else { return };
         let io = Prefixed::new(early, io);
         let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket_config())).await;
+        let (ends, ended) = watch::channel(None);
+        let end = move |why: &str| drop(ends.send_replace(Some(why.to_owned())));
+        let connected = Connections::enter(link.hub(), link.node(), Some(link.for_what()), end).await;
         let limits = Limits { heartbeat: None, lost_after: link.hub().settings.lost_after };
         let peer = Peer::start(socket, link.handler(), limits);
         link.begin(&peer);
-        // Revoked between the request and this moment: nobody has put it out yet.
-        if super::renewed(link.op(), link.hub()).await.is_err() {
-            peer.close("this node was revoked");
-        }
         tokio::select! {
+            biased;
+            why = reason(ended) => {
+                peer.close(why);
+                peer.closed().await;
+            }
             _ = peer.closed() => {}
             () = link.tell(&peer) => {}
             () = stop.cancelled() => {
@@ -73,7 +83,17 @@ pub fn take_over<L: FleetLink>(
                 peer.closed().await;
             }
         }
+        drop(connected);
         link.end(&peer);
     });
     Ok(answer.map(|()| Body::empty()))
+}
+
+/// Waits until the hub has a reason to end the link.
+async fn reason(mut ended: watch::Receiver<Option<String>>) -> String {
+    let reason = ended.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+    match reason {
+        Some(reason) => reason,
+        None => std::future::pending().await,
+    }
 }

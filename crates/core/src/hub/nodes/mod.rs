@@ -1,6 +1,7 @@
 //! Nodes: who was invited, who joined, who is connected, who is out.
 
 mod admission;
+mod connections;
 pub mod fleet_link;
 mod invites;
 pub mod keyed;
@@ -19,6 +20,7 @@ use nave_link::protocol::{NodeChanged, NodeReport};
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
+pub use connections::{Connected, Connections};
 pub use invites::{INVITE, forget_expired, invite};
 pub use listed::Listed;
 pub use node_keys::{MINT, mint_key};
@@ -150,9 +152,7 @@ pub async fn change(op: &Op, hub: &Arc<Hub>, name: &str, change: &NodeChange) ->
     act.commit().await?;
     let changed = NodeChanged { id: row.id.to_string(), name: now.0, roles: now.1 };
     hub.presence.tell_changed(row.id, changed).await;
-    if change.roles.is_some() {
-        hub.tell_fleets(NodeHappening::Roles(row.id)).await;
-    }
+    hub.connections.review(hub, row.id).await;
     Ok(())
 }
 
@@ -174,6 +174,7 @@ pub async fn revoke(op: &Op, hub: &Arc<Hub>, name: &str) -> Result<()> {
     act.commit().await?;
     hub.streams.cut_node(hub, row.id, &format!("{} was revoked", row.name)).await;
     hub.presence.put_out(row.id, "this node was revoked");
+    hub.connections.review(hub, row.id).await;
     let mut told = hub.presence.told(row.id).lock().await;
     told.remove(&row.id);
     hub.tell_fleets(NodeHappening::Revoked(row.id)).await;

@@ -295,12 +295,13 @@ pub(crate) async fn keep_an_admin(act: &mut Act, row: &PersonRow) -> Result<()> 
     Ok(())
 }
 
-/// Ends the streams of a person's devices that its rights do not allow any more.
+/// Ends what a person's devices have open and its rights do not allow any more.
 pub(crate) async fn recheck_devices(hub: &Hub, id: PersonId) -> Result<()> {
     let mut reader = hub.store.read().await?;
     let devices = nodes::store::of_person(&mut reader, id).await?;
     drop(reader);
     for device in devices {
+        hub.connections.review(hub, device.id).await;
         hub.streams.recheck(hub, device.id).await?;
     }
     Ok(())

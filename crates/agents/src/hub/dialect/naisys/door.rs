@@ -1,22 +1,26 @@
 //! Who is let in. A refusal that is told (`CONNECT_ERROR`) is final for a runner, which never tries again: so only what
 //! nothing but a person can change is told, and everything else closes the connection, after which it comes back by itself.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use nave_core::hub::access::Action;
+use nave_core::hub::context::Hub;
 use nave_core::hub::error::Error;
-use nave_core::hub::nodes;
 use nave_core::hub::nodes::keyed::{self, Admitted, Refusal};
+use nave_core::hub::nodes::{self, Connected, Connections};
 use nave_core::hub::op::{Actor, Client, Op};
 use nave_core::id::RequestId;
 use nave_link::access_key::AccessKey;
 use serde_json::json;
 
-use super::super::socket_io::{Asking, Verdict};
+use super::super::socket_io::{Asking, Socket, Verdict};
 use super::session::{Allowance, Session, link};
 use super::wire::Shown;
 use super::{Naisys, SUPERVISOR, There};
 use crate::api::HostKind;
+use crate::hub::RUN;
 use crate::hub::hosts::{self, Arrival};
 
 /// How long a connection may take to show that it lives, when its host comes a second time.
@@ -103,9 +107,11 @@ impl Naisys {
             name: admitted.name().to_owned(),
             may: SUPERVISOR.to_vec(),
         };
-        let session = |connection| Session {
+        let connection = self.connected().enter(None, &asking);
+        let session = Session {
             name: admitted.name().to_owned(),
-            socket: asking.socket.clone(),
+            _connected: stands(&hub, &admitted, None, &asking.socket).await,
+            socket: asking.socket,
             connection,
             host: None,
             actor: Actor::Client(client),
@@ -114,9 +120,7 @@ impl Naisys {
             allowance: Allowance::new(hub.clock.now()).into(),
             stay: None,
         };
-        let connection = self.connected().enter(None, &asking, admitted.node());
-        let session = session(connection);
-        // Revoked meanwhile: nobody has put it out yet.
+        // Its key may have ended meanwhile.
         let greeted = match keyed::check(&op, &hub, &admitted).await {
             Ok(_) => self.greet(&session.socket, None).await.map_err(Turned::from),
             Err(refusal) => Err(refusal.into()),
@@ -154,7 +158,7 @@ impl Naisys {
         let (connection, before) = {
             // Together, so that of two that come at once both know the same one.
             let mut connected = self.connected();
-            let connection = connected.enter(Some(host), &asking, admitted.node());
+            let connection = connected.enter(Some(host), &asking);
             (connection, agents.live().enter(host, connection, link(&asking.socket)))
         };
         if let Some(before) = before {
@@ -162,6 +166,7 @@ impl Naisys {
         }
         let session = Session {
             name: name.to_owned(),
+            _connected: stands(&hub, &admitted, Some(RUN), &asking.socket).await,
             socket: asking.socket,
             connection,
             host: Some(host),
@@ -225,4 +230,10 @@ impl Naisys {
             stay.leave().await;
         }
     }
+}
+
+/// A connection stands as long as the node whose key it came with may have it.
+async fn stands(hub: &Arc<Hub>, admitted: &Admitted, for_what: Option<Action>, socket: &Socket) -> Connected {
+    let socket = socket.clone();
+    Connections::enter(hub, admitted.node(), for_what, move |_| socket.close()).await
 }

@@ -18,7 +18,6 @@ use nave_core::hub::access::Action;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::Error;
 use nave_core::hub::http::Routes;
-use nave_core::id::NodeId;
 
 use self::lists::Lists;
 use self::pushes::Pushes;
@@ -88,18 +87,16 @@ struct Connected {
 struct There {
     connection: u64,
     socket: Socket,
-    /// Whose key it came with.
-    node: NodeId,
     /// From where.
     source: IpAddr,
 }
 
 impl Connected {
     /// Notes a connection: of a host, or of a supervisor.
-    fn enter(&mut self, host: Option<i64>, asking: &Asking, node: NodeId) -> u64 {
+    fn enter(&mut self, host: Option<i64>, asking: &Asking) -> u64 {
         self.last += 1;
         let (connection, socket, source) = (self.last, asking.socket.clone(), asking.source);
-        let there = There { connection, socket, node, source };
+        let there = There { connection, socket, source };
         match host {
             Some(host) => self.hosts.insert(host, there),
             None => self.supervisors.insert(self.last, there),
@@ -141,16 +138,6 @@ impl Naisys {
 
     fn connected(&self) -> MutexGuard<'_, Connected> {
         self.0.connected.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends the connections of a node that is a member no longer. What it does then, it is refused.
-    pub(in crate::hub) fn put_out(&self, node: NodeId) {
-        let connected = self.connected();
-        for there in connected.hosts.values().chain(connected.supervisors.values()) {
-            if there.node == node {
-                there.socket.close();
-            }
-        }
     }
 
     /// How many runners and supervisors are connected.

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use nave_core::hub::context::Hub;
-use nave_core::hub::nodes::Stay;
+use nave_core::hub::nodes::{Connected, Stay};
 use nave_core::hub::op::{Actor, Op};
 use nave_core::id::RequestId;
 use serde_json::{Value, json};
@@ -31,6 +31,8 @@ pub(in crate::hub) struct Session {
     pub(super) allowance: Mutex<Allowance>,
     /// The node is connected as long as this is here.
     pub(super) stay: Option<Stay>,
+    /// Ends it when the node may not have it any more.
+    pub(super) _connected: Connected,
 }
 
 impl Session {

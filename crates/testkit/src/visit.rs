@@ -1,44 +1,47 @@
-//! A person in front of a browser, on a hub with agents.
-
-use std::sync::Arc;
+//! A person in front of a browser, on a hub's pages.
 
 use anyhow::{Context as _, ensure};
 use fantoccini::Locator;
 use fantoccini::elements::Element;
-use nave_agents::hub::Agents;
-use nave_agents::hub::config::AgentsConfig;
-use nave_testkit::browser::{Browser, Colours};
-use nave_testkit::hub::{TestHub, TestHubSetup};
-use nave_testkit::person::TestPerson;
 
-/// A hub with an agent fleet.
-pub async fn farm() -> anyhow::Result<(TestHub, Agents)> {
-    let agents = Agents::new(AgentsConfig::default());
-    let setup = TestHubSetup {
-        fleets: vec![Arc::new(agents.clone())],
-        sections: vec![Arc::new(agents.clone())],
-        ..TestHubSetup::default()
-    };
-    Ok((TestHub::with(setup).await?, agents))
-}
+use crate::browser::{Browser, Colours};
+use crate::hub::TestHub;
+use crate::person::TestPerson;
 
+/// A browser whose window is on a hub's pages. What does not come within the browser's patience is an error that says what
+/// was waited for.
 pub struct Visit {
+    /// The browser.
     pub browser: Browser,
-    base: String,
+    /// The hub's address, without a path.
+    pub base: String,
 }
 
 impl Visit {
+    /// Somebody who has signed in.
+    ///
+    /// # Errors
+    ///
+    /// As all of these: when the browser fails, or what is waited for does not come.
     pub async fn of(hub: &TestHub, person: &TestPerson) -> anyhow::Result<Self> {
-        let visit = Self { browser: Browser::start().await?, base: hub.url().to_string() };
-        visit.browser.screen(1280, 900, Colours::Light).await?;
+        let visit = Self::stranger(hub).await?;
         visit.browser.cookie(&visit.base, &person.cookie()).await?;
         Ok(visit)
     }
 
+    /// Somebody whom the hub does not know.
+    pub async fn stranger(hub: &TestHub) -> anyhow::Result<Self> {
+        let visit = Self { browser: Browser::start().await?, base: hub.url().to_string() };
+        visit.browser.screen(1280, 900, Colours::Light).await?;
+        Ok(visit)
+    }
+
+    /// Goes to a page, by its path.
     pub async fn to(&self, path: &str) -> anyhow::Result<()> {
         Ok(self.browser.client().goto(&format!("{}{path}", self.base)).await?)
     }
 
+    /// Waits for something on the page, by a CSS selector.
     pub async fn sees(&self, selector: &str) -> anyhow::Result<Element> {
         let found = self.browser.client().wait().for_element(Locator::Css(selector)).await;
         found.with_context(|| format!("waited in vain for {selector}"))
@@ -54,6 +57,7 @@ impl Visit {
         anyhow::bail!("waited in vain for {words:?}: {text}")
     }
 
+    /// Fills a field anew, or chooses a file for it.
     pub async fn types(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let field = self.sees(&format!("main [name={name:?}]:not([type=hidden])")).await?;
         if field.attr("type").await?.as_deref() != Some("file") {
@@ -62,6 +66,7 @@ impl Visit {
         Ok(field.send_keys(text).await?)
     }
 
+    /// Chooses from a list, by a value.
     pub async fn chooses(&self, name: &str, value: &str) -> anyhow::Result<()> {
         Ok(self.sees(&format!("main select[name={name:?}]")).await?.select_by_value(value).await?)
     }
@@ -73,6 +78,7 @@ impl Visit {
         Ok(found.with_context(|| format!("waited in vain for a button {words:?}"))?.click().await?)
     }
 
+    /// How many of these there are now.
     pub async fn count(&self, selector: &str) -> anyhow::Result<usize> {
         Ok(self.browser.client().find_all(Locator::Css(selector)).await?.len())
     }
