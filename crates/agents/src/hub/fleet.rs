@@ -123,7 +123,7 @@ impl Fleet for Agents {
             checks.push(Check { name: "naisys".to_owned(), verdict: Verdict::Pass, message });
         }
         if self.word_index().is_behind() {
-            let message = "the index of mails' words is being made: until that is done, searching finds only older mails";
+            let message = "the index of mails' words is being made: until that is done, searching does not find all of them. There is nothing to do";
             let (name, message) = ("mail index".to_owned(), message.to_owned());
             checks.push(Check { name, verdict: Verdict::Warn, message });
         }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use nave_core::api::{EventFilter, Role};
+use nave_core::api::{EventFilter, PersonChange, Role, RoleHeld};
+use nave_core::hub::nodes::{self, Connections};
 use nave_core::hub::people::devices;
 use nave_core::hub::{event, people};
 use nave_testkit::echo::Echo;
@@ -106,6 +107,37 @@ async fn a_device_may_what_its_person_may_and_ends_with_the_account() -> anyhow:
         asked.stderr.contains("not in use").then_some(())
     };
     until("the device is refused", refused).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_device_has_open_goes_with_its_persons_role() -> anyhow::Result<()> {
+    let (hub, data) = (TestHub::start().await?, tempfile::tempdir()?);
+    let _ada = TestPerson::first_admin(&hub).await?;
+    let grace = TestPerson::invite(&hub, "Grace", &[(Role::Operator, "*")]).await?;
+    sign_in(&hub, &grace, data.path()).await?;
+    let desk = devices::list(&hub.operator(), hub.hub(), &grace.email).await?[0].id.parse()?;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let open = async |action| {
+        let tell = tell.clone();
+        Connections::enter(hub.hub(), desk, Some(action), move |why| drop(tell.send(why.to_owned()))).await
+    };
+    let (_looks, _changes) = (open(nodes::READ).await, open(nodes::CHANGE).await);
+    assert!(told.is_empty());
+
+    let becomes = async |role: Role| {
+        let roles = Some(vec![RoleHeld { role, scope: "*".to_owned() }]);
+        let change = PersonChange { roles, ..PersonChange::default() };
+        people::change(&hub.operator(), hub.hub(), &grace.email, &change).await
+    };
+    becomes(Role::Viewer).await?;
+    let why = told.recv().await.unwrap_or_default();
+    assert!(why.starts_with("Grace may not do that (node.change): it takes the role"), "{why}");
+    assert!(told.is_empty(), "what a viewer may have stays");
+    let _again = open(nodes::CHANGE).await;
+    assert!(told.recv().await.unwrap_or_default().contains("node.change"));
+    people::disable(&hub.operator(), hub.hub(), &grace.email).await?;
+    assert!(told.recv().await.unwrap_or_default().contains("not in use"));
     Ok(())
 }
 

@@ -202,6 +202,7 @@ pub(super) async fn put_out(hub: &Arc<Hub>, person: PersonId, why: &str) -> Resu
 async fn put_out_one(hub: &Arc<Hub>, id: NodeId, why: &str) {
     hub.streams.cut_node(hub, id, why).await;
     hub.presence.put_out(id, why);
+    hub.connections.review(hub, id).await;
 }
 
 /// Only a browser's session lets a device in: what a token or another device may do must not last longer than they.
