@@ -77,7 +77,18 @@ impl Connections {
             };
             if let Some(refusal) = refusal {
                 tracing::info!(%node, refusal, "a connection ends");
+                self.forget(node, connection.number);
                 (connection.end)(&refusal);
+            }
+        }
+    }
+
+    fn forget(&self, node: NodeId, number: u64) {
+        let mut known = self.known();
+        if let Some(here) = known.by_node.get_mut(&node) {
+            here.retain(|connection| connection.number != number);
+            if here.is_empty() {
+                known.by_node.remove(&node);
             }
         }
     }
@@ -100,12 +111,6 @@ async fn now(hub: &Hub, node: NodeId) -> Result<Op> {
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        let mut known = self.hub.connections.known();
-        if let Some(here) = known.by_node.get_mut(&self.node) {
-            here.retain(|connection| connection.number != self.number);
-            if here.is_empty() {
-                known.by_node.remove(&self.node);
-            }
-        }
+        self.hub.connections.forget(self.node, self.number);
     }
 }
