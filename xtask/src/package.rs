@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::cargo::{cargo, program, read, run as run_to_end, target};
+use crate::cargo::{program, read, run as run_to_end, static_cargo, static_program, target};
 use crate::deb;
 
 #[derive(Debug, clap::Args)]
@@ -31,15 +31,12 @@ pub(crate) fn build(profile: &str) -> anyhow::Result<PathBuf> {
     deb::build(&binary, &out)
 }
 
-/// Links everything into one file, C library included. Naming the target keeps the flag from build scripts.
 fn static_binary(profile: &str) -> anyhow::Result<PathBuf> {
-    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    run_to_end(
-        cargo(["build", "--package", "nave", "--profile", profile, "--target", &triple])
-            .env("RUSTFLAGS", "-C target-feature=+crt-static"),
-    )?;
-    let folder = if profile == "dev" { "debug" } else { profile };
-    let binary = target()?.join(triple).join(folder).join("nave");
+    // For tests with what they are built with, so that it is built once.
+    let what: &[&str] =
+        if profile == "dev" { &["--workspace", "--bin", "nave"] } else { &["--package", "nave"] };
+    run_to_end(static_cargo(["build", "--profile", profile]).args(what))?;
+    let binary = static_program("nave", profile)?;
     assert_static(&binary)?;
     Ok(binary)
 }

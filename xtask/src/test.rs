@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, bail};
 
-use crate::cargo::{self, Workspace, cargo, run as run_to_end};
+use crate::cargo::{self, Package, Workspace, cargo, run as run_to_end, static_cargo};
 use crate::need::NEEDS;
 use crate::report::Report;
 use crate::{install, package, tidy};
@@ -49,9 +49,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     });
     report.part("deny", || dependencies(nothing_skipped));
     report.part("pages", || crate::docs::run(&crate::docs::Options::check()));
-    report.part("doc tests", || run_to_end(&mut cargo(["test", "--workspace", "--doc", "--quiet"])));
+    report.part("doc tests", || run_to_end(&mut static_cargo(["test", "--workspace", "--doc", "--quiet"])));
     if nothing_skipped || can_boot_machines() {
-        // With the quicker profile: these tests are about the package, not about speed.
+        // With the quicker profile, which the tests are built with too.
         report.part("package", || package::build("dev").map(drop));
     }
     report.part("tests", || {
@@ -103,16 +103,16 @@ fn what_to_skip(nothing_skipped: bool) -> anyhow::Result<String> {
     Ok(skip.into_iter().collect::<Vec<_>>().join(","))
 }
 
-/// A crate with halves must build with each of them alone: the node's half has no database and no web
-/// server.
+/// The crates with halves must build with each of them alone: the node's half has no database and no web server.
 fn each_half_alone() -> anyhow::Result<()> {
-    for package in Workspace::read()?.packages {
-        for half in ["hub", "node"] {
-            if package.features.contains_key("hub") && package.features.contains_key("node") {
-                let mut check = cargo(["clippy", "--package", &package.name, "--no-default-features"]);
-                run_to_end(check.args(["--features", half, "--", "-D", "warnings"]))?;
-            }
+    let both = |package: &Package| ["hub", "node"].iter().all(|half| package.features.contains_key(*half));
+    let packages: Vec<Package> = Workspace::read()?.packages.into_iter().filter(both).collect();
+    for half in ["hub", "node"] {
+        let mut check = cargo(["clippy", "--no-default-features"]);
+        for Package { name, .. } in &packages {
+            check.args(["--package", name, "--features", &format!("{name}/{half}")]);
         }
+        run_to_end(check.args(["--", "-D", "warnings"]))?;
     }
     Ok(())
 }
@@ -129,7 +129,7 @@ fn tests(full: bool, skip: &str, skipped_list: &Path, closing: &mut Closing) -> 
     if skipped_list.exists() {
         std::fs::remove_file(skipped_list).context("removing the list of the last run")?;
     }
-    let mut nextest = cargo(["nextest", "run", "--workspace"]);
+    let mut nextest = static_cargo(["nextest", "run", "--workspace"]);
     if full {
         nextest.args(["--run-ignored", "all"]);
     }

@@ -256,10 +256,12 @@ fn has_initdb() -> Result<(), String> {
     }
 }
 
-/// What cargo builds in: beside this program, marked as a cache.
+/// What cargo builds in: above this program, marked as a cache, and not the folder of one platform in it, which is too.
 pub fn build_folder() -> Option<PathBuf> {
+    let is_marked = |folder: &&Path| folder.join("CACHEDIR.TAG").is_file();
     let program = std::env::current_exe().ok()?;
-    program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_owned)
+    let marked = program.ancestors().find(is_marked)?;
+    Some(marked.parent().filter(is_marked).unwrap_or(marked).to_owned())
 }
 
 /// The folder of Python packages that `cargo xtask test --install` makes, below the one that cargo builds in.

@@ -13,7 +13,8 @@ const PACKAGES: &str =
 
 /// The tree, made if it is not there, and a lock on it that others wait for.
 pub(super) fn get() -> anyhow::Result<(PathBuf, File)> {
-    let folder = build_folder()?.join("nspawn");
+    let folder =
+        crate::need::build_folder().context("this program is in no folder of cargo's")?.join("nspawn");
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let lock = File::create(folder.join("lock")).context("the lock of the tree")?;
     lock.lock().context("locking the tree")?;
@@ -46,13 +47,4 @@ fn remove(folder: &Path) -> anyhow::Result<()> {
         fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
     }
     Ok(())
-}
-
-/// The folder that cargo builds in, which is the one above this program that cargo marked as a cache.
-fn build_folder() -> anyhow::Result<PathBuf> {
-    let program = std::env::current_exe().context("finding this program")?;
-    let marked = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    let marked =
-        marked.with_context(|| format!("no folder above {} is marked CACHEDIR.TAG", program.display()))?;
-    Ok(marked.to_owned())
 }
