@@ -12,7 +12,7 @@ use nave_link::rpc::Peer;
 
 use super::gate::Gate;
 use super::uniqueness::{self, Uniqueness};
-use crate::api::{Part, PowerCommand};
+use crate::api::{Part, PowerCommand, WantedPart, assign};
 use crate::link;
 
 /// A place that is there.
@@ -160,10 +160,19 @@ pub(super) struct Places(Mutex<Known>);
 struct Known {
     came: u64,
     /// What was asked for lately, with what was found: as long as no place comes or goes, that is the same.
-    asked: VecDeque<(Vec<u64>, Candidates)>,
+    asked: VecDeque<(Question, Candidates)>,
     in_order: BTreeMap<u64, Arc<Place>>,
     by_id: HashMap<u64, Arc<Place>>,
     by_name: HashMap<String, u64>,
+}
+
+/// What somebody asks for.
+#[derive(Debug, PartialEq)]
+enum Question {
+    /// Any of these numbers, sorted.
+    Numbers(Vec<u64>),
+    /// Any of these names, or any place at all; and these parts.
+    Wish(Vec<String>, Vec<WantedPart>),
 }
 
 impl Places {
@@ -233,33 +242,38 @@ impl Places {
     pub(super) fn asked_for(&self, mut ids: Vec<u64>) -> Candidates {
         ids.sort_unstable();
         ids.dedup();
-        let mut known = self.known();
-        let candidates = known.candidates(ids);
-        known.observe(&candidates);
-        candidates
+        self.known().candidates(Question::Numbers(ids))
     }
 
-    /// As [`Places::asked_for`], for those that are as somebody wishes.
-    pub(super) fn wished_for(&self, wish: impl Fn(&Place) -> bool) -> Candidates {
-        let mut known = self.known();
-        let wished: Vec<u64> =
-            known.in_order.values().filter(|place| wish(place)).map(|place| place.id).collect();
-        let candidates = known.candidates(wished);
-        known.observe(&candidates);
-        candidates
+    /// As [`Places::asked_for`], for those that have one of some names, unless there are none of these, and some parts.
+    pub(super) fn wished_for(&self, names: &[String], parts: &[WantedPart]) -> Candidates {
+        self.known().candidates(Question::Wish(names.to_vec(), parts.to_vec()))
     }
 }
 
 impl Known {
-    /// What is found for some numbers, by whoever asked for these before or now.
-    fn candidates(&mut self, ids: Vec<u64>) -> Candidates {
-        if let Some((_, found)) = self.asked.iter().find(|(asked, _)| *asked == ids) {
-            return found.clone();
-        }
-        let found = Candidates::new(ids.iter().filter_map(|id| self.by_id.get(id)).cloned().collect());
-        self.asked.truncate(REMEMBERED - 1);
-        self.asked.push_front((ids, found.clone()));
+    /// What would do, found by whoever asked for the same before or now; that it was asked for is noted.
+    fn candidates(&mut self, question: Question) -> Candidates {
+        let before = self.asked.iter().find(|(asked, _)| *asked == question).map(|(_, found)| found.clone());
+        let found = before.unwrap_or_else(|| {
+            let found = Candidates::new(self.find(&question));
+            self.asked.truncate(REMEMBERED - 1);
+            self.asked.push_front((question, found.clone()));
+            found
+        });
+        self.observe(&found);
         found
+    }
+
+    fn find(&self, question: &Question) -> Vec<Arc<Place>> {
+        match question {
+            Question::Numbers(ids) => ids.iter().filter_map(|id| self.by_id.get(id)).cloned().collect(),
+            Question::Wish(names, parts) => {
+                let named = |place: &Place| names.is_empty() || names.contains(&place.name);
+                let fits = |place: &Place| parts.is_empty() || assign(parts, &place.parts).is_some();
+                self.in_order.values().filter(|place| named(place) && fits(place)).cloned().collect()
+            }
+        }
     }
 
     /// Notes that these of all places are wished for.

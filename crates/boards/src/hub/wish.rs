@@ -12,12 +12,11 @@ use nave_core::hub::leases::{self, Holder, Lease};
 use nave_core::hub::op::Op;
 use nave_core::matching;
 
-use super::places::{Candidates, Place};
+use super::places::Candidates;
 use super::reserve::{self, ReserveError, Terms, Want};
 use super::{Boards, RESERVE, bookings, farm};
 use crate::api::{
     BookingState, HandOver, Reservation, ReservationChange, ReserveRequest, ReserveSetRequest, WantedPlace,
-    assign,
 };
 
 /// The longest that a place is reserved at a time: a year.
@@ -210,9 +209,7 @@ pub(super) fn within(field: &'static str, seconds: u64, least: u64, most: u64) -
 
 /// The places that would do.
 pub(super) fn candidates(boards: &Boards, request: &WantedPlace) -> Result<Candidates> {
-    let named = |place: &Place| request.places.is_empty() || request.places.contains(&place.name);
-    let fits = |place: &Place| request.parts.is_empty() || assign(&request.parts, &place.parts).is_some();
-    let candidates = boards.places().wished_for(|place| named(place) && fits(place));
+    let candidates = boards.places().wished_for(&request.places, &request.parts);
     if !candidates.is_empty() {
         return Ok(candidates);
     }

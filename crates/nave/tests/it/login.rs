@@ -117,10 +117,11 @@ async fn what_a_device_has_open_goes_with_its_persons_role() -> anyhow::Result<(
     let grace = TestPerson::invite(&hub, "Grace", &[(Role::Operator, "*")]).await?;
     sign_in(&hub, &grace, data.path()).await?;
     let desk = devices::list(&hub.operator(), hub.hub(), &grace.email).await?[0].id.parse()?;
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (tell, mut told) = tokio::sync::mpsc::channel(8);
     let open = async |action| {
         let tell = tell.clone();
-        Connections::enter(hub.hub(), desk, Some(action), move |why| drop(tell.send(why.to_owned()))).await
+        Connections::enter(hub.hub(), desk, Some(action), move |why| drop(tell.try_send(why.to_owned())))
+            .await
     };
     let (_looks, _changes) = (open(nodes::READ).await, open(nodes::CHANGE).await);
     assert!(told.is_empty());
