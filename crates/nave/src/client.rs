@@ -128,12 +128,27 @@ impl HubClient {
         self.send(method, path, serde_json::to_vec(input)?.into()).await.map(drop)
     }
 
+    /// Sends bytes as they are, and reads what came of it.
+    pub async fn post_bytes<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> anyhow::Result<T> {
+        let body = self.send_as("application/octet-stream", Method::POST, path, body.into()).await?;
+        serde_json::from_slice(&body).with_context(|| format!("the hub's answer to {path} cannot be read"))
+    }
+
+    /// Reads bytes as they are.
+    pub async fn get_bytes(&self, path: &str) -> anyhow::Result<Bytes> {
+        self.send(Method::GET, path, Bytes::new()).await
+    }
+
     async fn send(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Bytes> {
+        self.send_as("application/json", method, path, body).await
+    }
+
+    async fn send_as(&self, kind: &str, method: Method, path: &str, body: Bytes) -> anyhow::Result<Bytes> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(http::header::HOST, "hub")
-            .header(http::header::CONTENT_TYPE, "application/json")
+            .header(http::header::CONTENT_TYPE, kind)
             .body(Full::new(body))?;
         let response = match self {
             Self::Local(socket) => {

@@ -42,6 +42,20 @@ pub struct Attachment {
     pub size: i64,
 }
 
+/// The largest file, in bytes.
+pub const LARGEST_FILE: usize = 10 << 20;
+
+/// A file that is to hang on a message.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "hub", derive(utoipa::ToSchema, utoipa::IntoParams))]
+#[serde(deny_unknown_fields)]
+pub struct NewFile {
+    /// Who will write the message.
+    pub agent: String,
+    /// What it is called; a path in front of that is left out.
+    pub filename: String,
+}
+
 /// The head of a message, as lists show it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "hub", derive(utoipa::ToSchema))]

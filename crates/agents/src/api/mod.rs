@@ -18,6 +18,8 @@ pub use self::config::{AgentConfig, CommandProtection, ConfigProblem, url_safe};
 pub use self::costs::{BudgetChange, BudgetView, CostEntry, CostSource, CostSum, Nanodollars, SpendWindow};
 pub use self::filters::{AgentsFilter, CostFilter, LogFilter, PeekRange, ReadMail, SessionsFilter};
 pub use self::hosts::{Host, HostChange, HostKind};
-pub use self::mails::{Attachment, Conversation, Letter, Mail, MailFilter, MailHead, MailKind, NewMail};
+pub use self::mails::{
+    Attachment, Conversation, LARGEST_FILE, Letter, Mail, MailFilter, MailHead, MailKind, NewFile, NewMail,
+};
 pub use self::runs::{LogLine, LogPage, LogRole, LogSource, LogType, NewLogLine, RunKey, Session};
 pub use self::settings::{ImageModel, LlmModel, Model, ModelApi, NewVariable, Variable};

@@ -18,10 +18,11 @@ use nave_core::hub::op::{Actor, Op};
 use nave_link::secret_file;
 
 pub(super) use self::store::FileRow;
-use super::{Agents, MANAGE, READ, hosts};
+use super::{Agents, MANAGE, OWN, READ, hosts};
+use crate::api::{Attachment, LARGEST_FILE, NewFile};
 
 /// The largest file, in bytes.
-pub(super) const LARGEST: usize = 10 << 20;
+pub(super) const LARGEST: usize = LARGEST_FILE;
 /// The longest name, in bytes.
 const LONGEST_NAME: usize = 255;
 
@@ -57,6 +58,20 @@ pub(super) async fn begin(op: &Op, hub: &Hub, agents: &Agents) -> Result<()> {
     access::require(op, MANAGE)?;
     agents.counters().file.set(store::last(&mut hub.store.read().await?).await?);
     Ok(())
+}
+
+/// Keeps a file that is to hang on a message, for the agent who will write that.
+pub(super) async fn bring(
+    op: &Op,
+    hub: &Hub,
+    agents: &Agents,
+    new: &NewFile,
+    content: Bytes,
+) -> Result<Attachment> {
+    access::require(op, OWN)?;
+    let agent = agents.directory().read().agent_named(&new.agent)?.id;
+    let row = keep(op, hub, agents, agent, &new.filename, Purpose::Mail, content).await?;
+    Ok(Attachment { id: row.public_id, filename: row.filename, size: row.size })
 }
 
 /// Keeps a file that an agent brought.
@@ -130,7 +145,10 @@ pub(super) async fn fetch(
     agents: &Agents,
     public_id: &str,
 ) -> Result<(FileRow, Vec<u8>)> {
-    access::require(op, READ)?;
+    if let Err(refusal) = access::require(op, READ) {
+        // An agent that comes with its own key has what is its own.
+        access::require(op, OWN).map_err(|_| refusal)?;
+    }
     let not_found = || Error::not_found("file", public_id);
     let mut reader = hub.store.read().await?;
     let row = store::by_public_id(&mut reader, public_id).await?.ok_or_else(not_found)?;

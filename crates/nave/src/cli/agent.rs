@@ -170,6 +170,9 @@ pub enum AgentMail {
     Read {
         /// Its number
         mail: i64,
+        /// Also save its files into this folder; nothing there is overwritten
+        #[arg(long, value_name = "FOLDER")]
+        save: Option<PathBuf>,
         /// As this agent, who has it then read
         #[arg(
             long = "as",
@@ -191,6 +194,9 @@ pub enum AgentMail {
         /// Its text; without it, standard input is read
         #[arg(short, long)]
         body: Option<String>,
+        /// A file that hangs on it, of at most 10 MiB (repeatable)
+        #[arg(short, long = "file", value_name = "PATH")]
+        files: Vec<PathBuf>,
         /// As this agent
         #[arg(
             long = "as",

@@ -55,7 +55,7 @@ impl Lined {
 }
 
 /// A client of the protocol, and the server that it started.
-struct Client {
+pub struct Client {
     lined: Lined,
     /// What the server said of itself.
     hello: Value,
@@ -73,20 +73,20 @@ impl Client {
         Ok(Self { lined, hello })
     }
 
-    async fn call(&mut self, tool: &str, arguments: Value) -> anyhow::Result<Value> {
+    pub async fn call(&mut self, tool: &str, arguments: Value) -> anyhow::Result<Value> {
         self.lined.tell(&json!({ "name": tool, "arguments": arguments }).to_string()).await?;
         self.lined.next().await
     }
 
     /// What a tool gave: for programs and for a model.
-    async fn gives(&mut self, tool: &str, arguments: Value) -> anyhow::Result<(Value, String)> {
+    pub async fn gives(&mut self, tool: &str, arguments: Value) -> anyhow::Result<(Value, String)> {
         let answer = self.call(tool, arguments.clone()).await?;
         ensure!(answer["isError"] == json!(false), "{tool} {arguments}: {answer}");
         Ok((answer["structuredContent"].clone(), text(&answer)?))
     }
 
     /// What a tool says that it could not do.
-    async fn fails(&mut self, tool: &str, arguments: Value) -> anyhow::Result<String> {
+    pub async fn fails(&mut self, tool: &str, arguments: Value) -> anyhow::Result<String> {
         let answer = self.call(tool, arguments.clone()).await?;
         ensure!(answer["isError"] == json!(true), "{tool} {arguments}: {answer}");
         ensure!(answer.get("structuredContent").is_none());
@@ -99,14 +99,14 @@ fn text(answer: &Value) -> anyhow::Result<String> {
 }
 
 /// A farm with a host on which agents run that do nothing but tell their keys.
-struct Running {
-    farm: Farm,
+pub struct Running {
+    pub farm: Farm,
     machine: TestNode,
     _host: Background,
 }
 
 impl Running {
-    async fn with(names: &[&str]) -> anyhow::Result<Self> {
+    pub async fn with(names: &[&str]) -> anyhow::Result<Self> {
         let farm = Farm::with(names).await?;
         let machine = farm.machine("box-1").await?;
         let config = r#"
@@ -123,13 +123,13 @@ impl Running {
         Ok(Self { farm, machine, _host: host })
     }
 
-    async fn key(&self, agent: &str) -> anyhow::Result<String> {
+    pub async fn key(&self, agent: &str) -> anyhow::Result<String> {
         let folder: PathBuf = self.machine.data().join("agents").join(agent);
         until("it has written its key", async || key_in(&folder)).await
     }
 
     /// The environment of an agent's shell.
-    fn shell(&self, key: &str) -> impl Fn(&mut Command) + use<> {
+    pub fn shell(&self, key: &str) -> impl Fn(&mut Command) + use<> {
         let (url, hub) = (self.farm.hub.url().to_string(), self.farm.hub.hub().key.public().to_string());
         let key = key.to_owned();
         move |command| {
@@ -137,7 +137,7 @@ impl Running {
         }
     }
 
-    async fn client(&self, agent: &str) -> anyhow::Result<Client> {
+    pub async fn client(&self, agent: &str) -> anyhow::Result<Client> {
         Client::start(self.shell(&self.key(agent).await?), &[]).await
     }
 }

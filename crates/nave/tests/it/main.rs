@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is a failure like any other")]
 
 mod agent_console;
+mod agent_files;
 mod agent_host;
 mod agent_host_limits;
 mod agent_mcp;

@@ -1,6 +1,7 @@
 //! Nave's own ways to the fleet: the API for people and programs.
 
 mod agents;
+mod files;
 mod link;
 mod mails;
 mod money;
@@ -24,7 +25,8 @@ type Done = Result<StatusCode>;
 
 /// Declares them.
 pub(super) fn routes(agents: &Agents, routes: Routes) -> Routes {
-    let declared = settings::routes(money::routes(mails::routes(agents::routes(Routes::default()))));
+    let declared =
+        settings::routes(money::routes(files::routes(mails::routes(agents::routes(Routes::default())))));
     let fleet = agents.clone();
     let routes = routes.merge(declared.with(Extension(agents.clone())));
     routes.get(crate::link::PATH, Access::Action(RUN), move |hub, op, connection, request| {

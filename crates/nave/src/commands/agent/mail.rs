@@ -7,6 +7,7 @@ use nave_agents::api::{Mail, NewMail};
 
 use super::super::Context;
 use super::super::node::moment;
+use super::files;
 use super::logs::plain;
 use crate::cli::agent::AgentMail;
 use crate::client::segment;
@@ -31,8 +32,13 @@ pub async fn run(context: &Context<'_>, command: AgentMail) -> anyhow::Result<()
             let empty = format!("in no message of {agent} stands {words:?}");
             show(context, &hub.get::<Vec<Mail>>(&query).await?, &empty)
         }
-        AgentMail::Read { mail, agent } => {
+        AgentMail::Read { mail, save, agent } => {
             let mail: Mail = hub.get(&format!("{MAILS}/{mail}?agent={}&read=true", segment(&agent))).await?;
+            if let Some(folder) = save {
+                for saved in files::save(&hub, &mail.head.attachments, &folder).await? {
+                    printer.talk(format!("nave: {} is saved", saved.display()));
+                }
+            }
             if printer.is_json() {
                 return printer.value(&mail);
             }
@@ -52,7 +58,8 @@ pub async fn run(context: &Context<'_>, command: AgentMail) -> anyhow::Result<()
             mail.body.lines().for_each(|line| printer.data(plain(line)));
             Ok(())
         }
-        AgentMail::Send { to, subject, body, agent } => {
+        AgentMail::Send { to, subject, body, files, agent } => {
+            let files = files::read(&files)?;
             let body = if let Some(body) = body {
                 body
             } else {
@@ -60,7 +67,8 @@ pub async fn run(context: &Context<'_>, command: AgentMail) -> anyhow::Result<()
                 std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
                 text
             };
-            let new = NewMail { from: Some(agent), to, subject, body, ..NewMail::default() };
+            let attachments = files::bring(&hub, files, &agent).await?;
+            let new = NewMail { from: Some(agent), to, subject, body, attachments, ..NewMail::default() };
             let sent: Mail = hub.post(MAILS, &new).await?;
             if printer.is_json() {
                 return printer.value(&sent);

@@ -1,6 +1,7 @@
 //! `nave agent …`: the agent fleet of a Nave hub, by its API.
 
 mod export;
+mod files;
 pub mod host;
 mod import;
 mod logs;

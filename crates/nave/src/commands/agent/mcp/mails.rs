@@ -19,6 +19,8 @@ const BEGINNING: usize = 120;
 const LONGEST_SUBJECT: usize = 200;
 /// The most recipients that are shown.
 const MOST_RECIPIENTS: usize = 20;
+/// The most files that are sent with a message.
+const MOST_FILES: usize = 10;
 /// The most messages that the hub finds by words.
 const MOST_FOUND: usize = 200;
 
@@ -91,7 +93,7 @@ struct Head {
 #[derive(Serialize, JsonSchema)]
 #[schemars(crate = "rmcp::schemars")]
 struct File {
-    /// Its public id.
+    /// Its id, for `mail_file`.
     id: String,
     /// Its name, in its sender's words.
     name: String,
@@ -288,6 +290,21 @@ pub(super) struct Send {
     /// Answer all who have that message, and not only its writer.
     #[serde(default)]
     reply_all: bool,
+    /// Texts that are too long to read in the message, or that are to be kept: they hang on it as files.
+    #[serde(default)]
+    #[schemars(length(max = 10))]
+    files: Vec<NewText>,
+}
+
+/// A text that hangs on a message as a file.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(crate = "rmcp::schemars")]
+#[serde(deny_unknown_fields)]
+struct NewText {
+    /// What the file is called, with its ending.
+    name: String,
+    /// What is in it.
+    text: String,
 }
 
 /// A message that was sent.
@@ -318,7 +335,14 @@ pub(super) async fn send(asked: &Asked, wanted: Send) -> anyhow::Result<Answer> 
     }
     ensure!(!to.is_empty(), "to: names nobody; give at least one name, as colleagues lists them");
     let subject = subject.context("subject: is missing; only an answer (reply_to) has one of its own")?;
-    let sent = asked.send(NewMail { to, subject, body: wanted.body, ..NewMail::default() }).await?;
+    ensure!(wanted.files.len() <= MOST_FILES, "files: there may be {MOST_FILES} at the most");
+    let mut attachments = Vec::with_capacity(wanted.files.len());
+    for (at, file) in wanted.files.into_iter().enumerate() {
+        let kept = asked.bring(&file.name, file.text).await;
+        attachments.push(kept.with_context(|| format!("files[{at}]: nothing is sent"))?);
+    }
+    let new = NewMail { to, subject, body: wanted.body, attachments, ..NewMail::default() };
+    let sent = asked.send(new).await?;
     let sent = Sent { id: sent.head.id, to: sent.head.to, subject: sent.head.subject };
     let told = format!(
         "Mail {} is sent to {}.",

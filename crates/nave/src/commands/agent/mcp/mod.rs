@@ -4,6 +4,7 @@
 mod about;
 mod asked;
 mod log;
+mod mail_files;
 mod mails;
 mod schema;
 mod server;

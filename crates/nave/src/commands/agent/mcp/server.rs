@@ -1,5 +1,5 @@
 //! The server: which tools there are, what is said of them, and how a call becomes an answer. What each tool does is in `about`,
-//! `log` and `mails`.
+//! `log`, `mails` and `mail_files`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::asked::Asked;
-use super::{about, log, mails, schema, text};
+use super::{about, log, mail_files, mails, schema, text};
 use crate::printer::whole;
 
 /// How long a call may take.
@@ -38,13 +38,19 @@ const INSTRUCTIONS: &str = "These tools are your access to a Nave hub, where you
 
 /// What a tool answers: for programs and for the model.
 pub(super) struct Answer {
-    value: Value,
-    text: String,
+    pub(super) value: Value,
+    pub(super) text: String,
+    /// Base64, and what it is.
+    pub(super) picture: Option<(String, &'static str)>,
 }
 
 impl Answer {
     pub(super) fn new(value: &impl Serialize, text: String) -> anyhow::Result<Self> {
-        Ok(Self { value: serde_json::to_value(value)?, text })
+        Ok(Self { value: serde_json::to_value(value)?, text, picture: None })
+    }
+
+    pub(super) fn with_picture(self, base64: String, kind: &'static str) -> Self {
+        Self { picture: Some((base64, kind)), ..self }
     }
 }
 
@@ -79,6 +85,7 @@ impl Server {
             "log" => tool!(log::show),
             "mail_list" => tool!(mails::list),
             "mail_read" => tool!(mails::read),
+            "mail_file" => tool!(mail_files::show),
             "mail_send" => tool!(mails::send),
             "mail_archive" => tool!(mails::archive),
             _ => return None,
@@ -122,6 +129,7 @@ impl ServerHandler for Server {
             Ok(answer) => {
                 let mut result = CallToolResult::structured(answer.value);
                 result.content = vec![ContentBlock::text(answer.text)];
+                result.content.extend(answer.picture.map(|(data, kind)| ContentBlock::image(data, kind)));
                 result
             }
             Err(error) => {
@@ -224,6 +232,13 @@ fn tools() -> Vec<Tool> {
             "Read a mail",
             "Show one of your messages by its id and mark it as read; a long text comes in parts.",
             Effect::Marks,
+            true,
+        ),
+        tool::<mail_files::Show, mail_files::Content>(
+            "mail_file",
+            "Show a file of a mail",
+            "Show what is in a file that hangs on one of your messages: a text, in parts where it is long, or a picture.",
+            Effect::Reads,
             true,
         ),
         tool::<mails::Send, mails::Sent>(

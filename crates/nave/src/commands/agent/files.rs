@@ -1,0 +1,139 @@
+//! Files that hang on messages: read from here and sent to the hub, fetched from there and saved here.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use nave_agents::api::{Attachment, LARGEST_FILE};
+
+use crate::client::{HubClient, segment};
+
+pub(super) const FILES: &str = "/nave/v1/agent-files";
+
+/// What is to be sent: each with its name. All are read before anything is sent.
+pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let read = |path: &PathBuf| {
+        let shown = path.display();
+        let name = path.file_name().with_context(|| format!("{shown} is no file"))?;
+        let size = fs::metadata(path).with_context(|| format!("{shown} cannot be sent"))?.len();
+        if size > LARGEST_FILE as u64 {
+            bail!("{shown} cannot be sent: it has {size} bytes, and a file may have {LARGEST_FILE}");
+        }
+        let content = fs::read(path).with_context(|| format!("{shown} cannot be sent"))?;
+        ensure!(!content.is_empty(), "{shown} cannot be sent: there is nothing in it");
+        Ok((name.to_string_lossy().into_owned(), content))
+    };
+    paths.iter().map(read).collect()
+}
+
+/// Sends them to the hub; their ids there.
+pub(super) async fn bring(
+    hub: &HubClient,
+    files: Vec<(String, Vec<u8>)>,
+    agent: &str,
+) -> anyhow::Result<Vec<String>> {
+    let mut ids = Vec::with_capacity(files.len());
+    for (name, content) in files {
+        let path = format!("{FILES}?agent={}&filename={}", segment(agent), segment(&name));
+        let kept: Attachment =
+            hub.post_bytes(&path, content).await.with_context(|| format!("{name} is not sent"))?;
+        ids.push(kept.id);
+    }
+    Ok(ids)
+}
+
+/// Fetches files and saves them into a folder; where each is then.
+pub(super) async fn save(
+    hub: &HubClient,
+    files: &[Attachment],
+    folder: &Path,
+) -> anyhow::Result<Vec<PathBuf>> {
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let mut saved = Vec::with_capacity(files.len());
+    for file in files {
+        let content = hub
+            .get_bytes(&format!("{FILES}/{}", segment(&file.id)))
+            .await
+            .with_context(|| format!("{} is not saved", file.filename))?;
+        saved.push(put(folder, &file.filename, &content)?);
+    }
+    Ok(saved)
+}
+
+/// Saves a file under its name, or where there is another one of that name, under one with a number. Its name was chosen by
+/// who sent it: it leads nowhere, and is no name that anything looks for by itself.
+fn put(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
+    let name =
+        name.rsplit(['/', '\\']).next().unwrap_or_default().replace(|letter: char| letter.is_control(), "_");
+    let name = match name.trim_start_matches('.') {
+        "" => "file",
+        visible => visible,
+    };
+    let (stem, ending) =
+        name.rsplit_once('.').map_or((name, String::new()), |(stem, ending)| (stem, format!(".{ending}")));
+    for number in 1..1_000 {
+        let name = if number == 1 { name.to_owned() } else { format!("{stem}-{number}{ending}") };
+        let path = folder.join(name);
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(mut file) => {
+                let written = file.write_all(content);
+                if written.is_err() {
+                    let _ = fs::remove_file(&path);
+                }
+                written.with_context(|| format!("writing {}", path.display()))?;
+                return Ok(path);
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                if fs::read(&path).is_ok_and(|there| there == content) {
+                    return Ok(path);
+                }
+            }
+            Err(error) => return Err(error).with_context(|| format!("writing {}", path.display())),
+        }
+    }
+    bail!("{}: there are too many files named {name} already", folder.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_overwritten_and_no_name_leads_anywhere() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let saved = |name: &str, content: &str| -> anyhow::Result<String> {
+            let path = put(folder.path(), name, content.as_bytes())?;
+            assert_eq!(fs::read_to_string(&path)?, content);
+            Ok(path.strip_prefix(folder.path())?.display().to_string())
+        };
+        assert_eq!(saved("a.txt", "one")?, "a.txt");
+        assert_eq!(saved("a.txt", "two")?, "a-2.txt");
+        assert_eq!(saved("a.txt", "two")?, "a-2.txt", "the same once more");
+        assert_eq!(saved("a.txt", "three")?, "a-3.txt");
+        assert_eq!(saved("../../b", "x")?, "b");
+        assert_eq!(saved(".bashrc", "x")?, "bashrc");
+        assert_eq!(saved("..", "x")?, "file");
+        assert_eq!(saved("c\nd", "x")?, "c_d");
+        Ok(())
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_named() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let (empty, large, none) =
+            (folder.path().join("e"), folder.path().join("l"), folder.path().join("n"));
+        fs::write(&empty, "")?;
+        fs::File::create(&large)?.set_len(LARGEST_FILE as u64 + 1)?;
+        for (path, why) in [
+            (empty, "there is nothing in it"),
+            (large, "a file may have 10485760"),
+            (none, "No such file"),
+            (folder.path().to_owned(), "Is a directory"),
+        ] {
+            let error = format!("{:#}", read(&[path]).unwrap_err());
+            assert!(error.contains(why), "{error}");
+        }
+        Ok(())
+    }
+}
