@@ -36,25 +36,6 @@ pub(crate) fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     command
 }
 
-/// The platform of this machine.
-pub(crate) fn triple() -> String {
-    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
-}
-
-/// A cargo that links all of a program into one file, the C library included: as in the package, so that what is tested is
-/// what is packaged, and is built once for both. Naming the target keeps the flag from build scripts.
-pub(crate) fn static_cargo<const N: usize>(arguments: [&str; N]) -> Command {
-    let mut command = cargo(arguments);
-    command.args(["--target", &triple()]).env("RUSTFLAGS", "-C target-feature=+crt-static");
-    command
-}
-
-/// Where [`static_cargo`] puts a program of a profile.
-pub(crate) fn static_program(name: &str, profile: &str) -> anyhow::Result<PathBuf> {
-    let folder = if profile == "dev" { "debug" } else { profile };
-    Ok(target()?.join(triple()).join(folder).join(name))
-}
-
 /// Runs a program to its end.
 ///
 /// # Errors

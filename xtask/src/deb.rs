@@ -57,7 +57,7 @@ pub(crate) fn build(binary: &Path, out: &Path) -> anyhow::Result<PathBuf> {
     put(
         &tree,
         "DEBIAN/control",
-        control(&version, architecture, &description, size(&tree)?).as_bytes(),
+        control(&version, architecture, &description, &needs(binary)?, size(&tree)?).as_bytes(),
         0o644,
     )?;
     put(&tree, "DEBIAN/conffiles", b"/etc/nave/hub.toml\n", 0o644)?;
@@ -116,6 +116,24 @@ fn architecture(name: &str) -> anyhow::Result<&'static str> {
     }
 }
 
+/// The packages that the program needs: the C library, not older than the newest of its functions that it calls, and the
+/// compiler's library.
+fn needs(binary: &Path) -> anyhow::Result<String> {
+    let symbols = read(program("objdump").arg("--dynamic-syms").arg(binary))?;
+    let newest = newest_glibc(&symbols).context("the program calls nothing of the C library")?;
+    Ok(format!("libc6 (>= {newest}), libgcc-s1"))
+}
+
+/// The newest version of the C library that is named in a list of dynamic symbols, such as 2.34.
+fn newest_glibc(symbols: &str) -> Option<String> {
+    let versions = symbols.split("GLIBC_").skip(1).filter_map(|text| {
+        let version = text.split(|letter: char| !letter.is_ascii_digit() && letter != '.').next()?;
+        let (major, minor) = version.split_once('.')?;
+        Some((major.parse::<u32>().ok()?, minor.split('.').next()?.parse::<u32>().ok()?))
+    });
+    versions.max().map(|(major, minor)| format!("{major}.{minor}"))
+}
+
 /// The bytes of all files below a folder.
 fn size(folder: &Path) -> anyhow::Result<u64> {
     let mut total = 0;
@@ -127,7 +145,7 @@ fn size(folder: &Path) -> anyhow::Result<u64> {
     Ok(total)
 }
 
-fn control(version: &str, architecture: &str, description: &str, bytes: u64) -> String {
+fn control(version: &str, architecture: &str, description: &str, needs: &str, bytes: u64) -> String {
     format!(
         "Package: nave\n\
          Version: {version}\n\
@@ -135,6 +153,7 @@ fn control(version: &str, architecture: &str, description: &str, bytes: u64) -> 
          Maintainer: The Nave authors <nave@localhost>\n\
          Section: net\n\
          Priority: optional\n\
+         Depends: {needs}\n\
          Recommends: ca-certificates\n\
          Installed-Size: {}\n\
          Description: {}\n\

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use crate::cargo::{program, read, root, run as run_to_end, static_cargo, static_program};
+use crate::cargo::{cargo, program, read, root, run as run_to_end, target};
 
 /// A page, and what `nave` must be told to print it.
 const PAGES: [(&str, &[&str]); 3] = [
@@ -28,8 +28,8 @@ impl Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    run_to_end(&mut static_cargo(["build", "--workspace", "--bin", "nave"]))?;
-    let nave = static_program("nave", "dev")?;
+    run_to_end(&mut cargo(["build", "--workspace", "--bin", "nave"]))?;
+    let nave = target()?.join("debug/nave");
     for (page, arguments) in PAGES {
         let text = read(program(&nave).args(arguments)).with_context(|| format!("writing {page}"))?;
         if text.trim().is_empty() {

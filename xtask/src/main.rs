@@ -42,7 +42,7 @@ enum Chore {
     Tidy,
     /// Writes the pages that are generated from the program itself
     Docs(docs::Options),
-    /// A static binary and a Debian package of it, in target/package
+    /// The program and a Debian package of it, in target/package
     Package(package::Options),
     /// Tries the parsers at every edge with random input
     Fuzz {

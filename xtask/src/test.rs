@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, bail};
 
-use crate::cargo::{self, Package, Workspace, cargo, run as run_to_end, static_cargo};
+use crate::cargo::{self, Package, Workspace, cargo, run as run_to_end};
 use crate::need::NEEDS;
 use crate::report::Report;
 use crate::{install, package, tidy};
@@ -49,9 +49,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     });
     report.part("deny", || dependencies(nothing_skipped));
     report.part("pages", || crate::docs::run(&crate::docs::Options::check()));
-    report.part("doc tests", || run_to_end(&mut static_cargo(["test", "--workspace", "--doc", "--quiet"])));
+    report.part("doc tests", || run_to_end(&mut cargo(["test", "--workspace", "--doc", "--quiet"])));
     if nothing_skipped || can_boot_machines() {
-        // With the quicker profile, which the tests are built with too.
+        // What the tests are built with too: these are about the package, not about speed.
         report.part("package", || package::build("dev").map(drop));
     }
     report.part("tests", || {
@@ -129,7 +129,7 @@ fn tests(full: bool, skip: &str, skipped_list: &Path, closing: &mut Closing) -> 
     if skipped_list.exists() {
         std::fs::remove_file(skipped_list).context("removing the list of the last run")?;
     }
-    let mut nextest = static_cargo(["nextest", "run", "--workspace"]);
+    let mut nextest = cargo(["nextest", "run", "--workspace"]);
     if full {
         nextest.args(["--run-ignored", "all"]);
     }

@@ -1,6 +1,6 @@
 //! What is certain about the package before anything is built.
 
-use super::{FILES, SCRIPTS, architecture, control, put, size};
+use super::{FILES, SCRIPTS, architecture, control, newest_glibc, put, size};
 use crate::cargo::root;
 
 #[test]
@@ -15,11 +15,19 @@ fn every_file_of_the_package_is_in_the_repository() {
 
 #[test]
 fn the_control_file_has_what_dpkg_demands() {
-    let text = control("0.1.0", "amd64", "One hub.", 2049);
+    let text = control("0.1.0", "amd64", "One hub.", "libc6 (>= 2.34)", 2049);
     assert!(text.starts_with("Package: nave\nVersion: 0.1.0\nArchitecture: amd64\n"), "{text}");
+    assert!(text.contains("\nDepends: libc6 (>= 2.34)\n"), "{text}");
     assert!(text.contains("\nInstalled-Size: 3\nDescription: One hub\n Machines"), "{text}");
     assert!(text.lines().all(|line| line.starts_with(' ') || line.contains(": ")), "{text}");
     assert!(text.ends_with('\n'));
+}
+
+#[test]
+fn the_newest_c_library_is_found() {
+    let symbols = "0 DF *UND* 0 (GLIBC_2.2.5) read\n0 DF *UND* 0 (GLIBC_2.34) a\n0 DF *UND* 0 (GLIBC_2.4)  b\n0 w D *UND* 0 _Jv";
+    assert_eq!(newest_glibc(symbols).as_deref(), Some("2.34"));
+    assert_eq!(newest_glibc("0 w D *UND* 0 _Jv"), None);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use nave_testkit::net::{Host, Net};
 use nave_testkit::nspawn::Machine;
 use nave_testkit::wait::until;
 
-/// The static program that `cargo xtask package` left.
+/// The program that `cargo xtask package` left.
 fn program() -> anyhow::Result<String> {
     let program = packages().context("no package was built")?.join("nave");
     program.into_os_string().into_string().map_err(|path| anyhow!("{} is no plain text", path.display()))
