@@ -89,6 +89,9 @@ pub(super) async fn keep(
         return Err(Error::invalid("file", format!("must have 1 to {LARGEST} bytes")));
     }
     let filename = checked_name(filename)?;
+    if purpose == Purpose::Mail {
+        agents.file_rates().take(agents, agent, "files", op.clock.now())?;
+    }
     let size = i64::try_from(content.len()).map_err(Error::internal)?;
     let hash = hash(&content);
     let path = place(&hub.folder, &hash);

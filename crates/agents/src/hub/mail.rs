@@ -107,7 +107,7 @@ pub(super) async fn send(op: &Op, hub: &Hub, agents: &Agents, mut post: Post) ->
     if !missing.is_empty() {
         return Err(Error::invalid("attachments", format!("Attachments not found: {}", missing.join(", "))));
     }
-    agents.rates().take(agents, post.from, op.clock.now())?;
+    agents.rates().take(agents, post.from, "mails", op.clock.now())?;
     let posted = Arc::new(Posted {
         id: agents.counters().mail.next(),
         participants,

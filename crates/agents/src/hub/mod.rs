@@ -71,6 +71,7 @@ struct Shared {
     wakes: Wakes,
     counters: Counters,
     rates: Rates,
+    file_rates: Rates,
     posts: Together<Arc<Posted>>,
     word_index: WordIndex,
     logs: Together<Arc<LogBatch>>,
@@ -90,6 +91,7 @@ impl Agents {
             wakes: Wakes::default(),
             counters: Counters::default(),
             rates: Rates::default(),
+            file_rates: Rates::default(),
             posts: Together::default(),
             word_index: WordIndex::default(),
             logs: Together::default(),
@@ -139,6 +141,10 @@ impl Agents {
 
     fn rates(&self) -> &Rates {
         &self.0.rates
+    }
+
+    fn file_rates(&self) -> &Rates {
+        &self.0.file_rates
     }
 
     fn counters(&self) -> &Counters {

@@ -342,7 +342,7 @@ async fn only_nodes_with_the_role_offer_places_and_each_its_own() -> anyhow::Res
     second.says("refused bench: another exporter offers a place named").await?;
     second.says("refused bad\nname: name: must be 1 to 100 characters").await?;
     let third = export(&ann, vec![place("own", echo.address)]).await?;
-    third.says("lost: node ann may not do that (place.register): it takes the role exporter").await?;
+    third.says("lost: place.register takes the role exporter, which this node does not have").await?;
 
     // A role that is taken away takes the places with it, and comes back with them.
     let becomes = |role: &str| {

@@ -1,6 +1,5 @@
 //! Agents are steered in the browser, and run on a real `nave agent host`.
 
-use anyhow::ensure;
 use nave_agents::api::AgentState;
 use nave_testkit::need;
 use nave_testkit::person::TestPerson;
@@ -8,6 +7,8 @@ use nave_testkit::visit::Visit;
 
 use crate::agent_host::{Farm, host};
 
+/// Ann's line in the list.
+const ANN: &str = "#list tr:has([href='/agents/named/ann'])";
 /// Says each line that it is given, and takes its time to end.
 const REPEATS: &str = r#"echo "here I am"; while IFS= read -r line; do echo "heard: $line"; done"#;
 
@@ -36,7 +37,7 @@ async fn an_agent_is_started_with_a_task_followed_and_stopped_chromium() -> anyh
     visit.reads("here I am").await?;
     visit.reads("from admin]").await?;
     visit.reads("heard: Look things up").await?;
-    list.reads("Active").await?;
+    list.sees(&format!("{ANN} .dot.good")).await?;
     let mail = farm.send("ann", "Second thoughts", "Stop looking").await?;
     visit.reads(&format!("heard: [mail {mail} from admin] Second thoughts")).await?;
 
@@ -45,9 +46,7 @@ async fn an_agent_is_started_with_a_task_followed_and_stopped_chromium() -> anyh
     visit.reads("it was stopped (enough for today)").await?;
     farm.is("ann", AgentState::Available).await?;
     visit.sees("#acts [name=task]").await?;
-    list.reads("Available").await?;
-    list.to("/agents").await?;
-    ensure!(list.count("tr [href='/agents/named/ann']").await? > 0);
+    list.sees(&format!("{ANN} .dot.busy")).await?;
 
     // A host that dies takes the agent with it, and the page says so.
     visit.presses("Start").await?;

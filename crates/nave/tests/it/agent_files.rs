@@ -11,8 +11,8 @@ use tokio::process::Command;
 use crate::agent_mcp::Running;
 use crate::program::{NAVE, Output, run};
 
-/// The smallest picture there is, and not a sound one.
-const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
+/// A picture, as far as its head and its end tell: of one pixel.
+const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0....IEND\xaeB\x60\x82";
 
 struct Shell<'a> {
     running: &'a Running,
@@ -56,15 +56,21 @@ async fn a_file_reaches_those_to_whom_it_is_sent_and_nobody_else() -> anyhow::Re
 
     let read = ["agent", "mail", "read", &number, "--save", "from-ann"];
     let ran = bob.runs(&[&read[..], &["--as", "bob"]].concat()).await?;
-    ensure!(ran.code == 0 && ran.stderr.contains("from-ann/report.csv is saved"), "{ran:?}");
+    ensure!(ran.code == 0 && ran.stderr.contains("report.csv is saved"), "{ran:?}");
     ensure!(ran.stdout.contains("report.csv (8 bytes)"), "{ran:?}");
-    assert_eq!(bob.reads("from-ann/report.csv")?, b"roses,7\n");
-    assert_eq!(bob.reads("from-ann/map.png")?, PICTURE);
+    assert_eq!(bob.reads(&format!("from-ann/{number}-report.csv"))?, b"roses,7\n");
+    assert_eq!(bob.reads(&format!("from-ann/{number}-map.png"))?, PICTURE);
     // What bob made of it stays.
-    fs::write(bob.folder.path().join("from-ann/report.csv"), "roses,8\n")?;
+    fs::write(bob.folder.path().join(format!("from-ann/{number}-report.csv")), "roses,8\n")?;
     let again = bob.runs(&[&read[..], &["--as", "bob"]].concat()).await?;
-    ensure!(again.stderr.contains("from-ann/report-2.csv is saved"), "{again:?}");
-    assert_eq!(bob.reads("from-ann/report.csv")?, b"roses,8\n");
+    ensure!(again.stderr.contains(&format!("from-ann/{number}-2-report.csv is saved")), "{again:?}");
+    assert_eq!(bob.reads(&format!("from-ann/{number}-report.csv"))?, b"roses,8\n");
+
+    // What cannot be saved is shown all the same.
+    fs::write(bob.folder.path().join("taken"), "")?;
+    let nowhere = ["agent", "mail", "read", &number, "--save", "taken", "--as", "bob"];
+    let failed = bob.runs(&nowhere).await?;
+    ensure!(failed.code == 1 && failed.stdout.contains("See there."), "{failed:?}");
 
     // Cid has neither the message nor, by its id, the file.
     let mail = bob.runs(&["agent", "mail", "read", &number, "--as", "bob", "--json"]).await?.ok()?;

@@ -1,4 +1,5 @@
-//! How many mails an agent may send: one that writes in circles fills neither the hub nor its colleagues' days.
+//! How many mails an agent may send, and files for them: one that writes in circles fills neither the hub nor its colleagues'
+//! days.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,18 +9,24 @@ use time::{Duration, OffsetDateTime};
 
 use crate::hub::Agents;
 
-/// How many mails each agent has sent, and since when that is counted.
+/// How many mails, or files, each agent has sent, and since when that is counted.
 #[derive(Default)]
 pub(in crate::hub) struct Rates(Mutex<HashMap<i64, (OffsetDateTime, u32)>>);
 
 impl Rates {
-    /// Takes one of those that an agent may send in a minute.
-    pub(super) fn take(&self, agents: &Agents, agent: i64, now: OffsetDateTime) -> Result<()> {
+    /// Takes one of those that an agent may send in a minute. `what` they are, in the plural.
+    pub(in crate::hub) fn take(
+        &self,
+        agents: &Agents,
+        agent: i64,
+        what: &str,
+        now: OffsetDateTime,
+    ) -> Result<()> {
         let most = agents.config().mails_per_minute;
         let Err(wait) = self.count(agent, most, now) else { return Ok(()) };
         let name = agents.directory().read().agent(agent).map(|row| row.name().to_owned());
         Err(Error::Conflict(format!(
-            "{} has sent {most} mails within a minute, and the hub takes no more from one agent ([agents] mails_per_minute): try again in {} s",
+            "{} has sent {most} {what} within a minute, and the hub takes no more from one agent ([agents] mails_per_minute): try again in {} s",
             name.unwrap_or_default(),
             wait.whole_seconds().max(1)
         )))

@@ -141,12 +141,12 @@ impl Exporter {
                 Ok(socket) => {
                     let peer = Peer::start(socket, Arc::new(Answers(Arc::clone(self))), LIMITS);
                     self.reports.go_to(Some(peer.clone()));
-                    let began = tokio::time::Instant::now();
-                    let why = self.offer_all(&peer).await;
+                    let (why, took_any) = self.offer_all(&peer).await;
                     self.reports.go_to(None);
-                    lost = tokio::time::Instant::now();
-                    // A hub that ends each link at once, since this node may offer nothing, is not asked all the time.
-                    if began.elapsed() > LONGEST_DELAY {
+                    // A hub that ends each link at once, since this node may offer nothing, is away for those who have its places
+                    // too, and is not asked all the time.
+                    if took_any {
+                        lost = tokio::time::Instant::now();
                         delays = schedule.build();
                     }
                     why
@@ -168,8 +168,14 @@ impl Exporter {
         }
     }
 
-    /// Offers what there is, and what changes, until the link ends; says why it did.
-    async fn offer_all(&self, peer: &Peer) -> String {
+    /// Offers what there is, and what changes, until the link ends; says why it did, and whether the hub took any of it.
+    async fn offer_all(&self, peer: &Peer) -> (String, bool) {
+        let mut took_any = false;
+        let why = self.offer_until_lost(peer, &mut took_any).await;
+        (why, took_any)
+    }
+
+    async fn offer_until_lost(&self, peer: &Peer, took_any: &mut bool) -> String {
         let mut doors = self.doors.watch();
         let mut offered: BTreeMap<String, PlaceOffer> = BTreeMap::new();
         loop {
@@ -192,6 +198,7 @@ impl Exporter {
                 let place = offer.name.clone();
                 match peer.call(&offer, PATIENCE).await {
                     Ok(()) => {
+                        *took_any = true;
                         (self.happen)(ExportHappening::Offered(place.clone()));
                         self.reports.again(&place).await;
                     }

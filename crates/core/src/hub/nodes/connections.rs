@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{actor, store};
 use crate::api::NodeStatus;
-use crate::hub::access::{self, Action};
+use crate::hub::access::{self, Action, Scope};
 use crate::hub::context::Hub;
 use crate::hub::error::{Error, Result};
-use crate::hub::op::Op;
+use crate::hub::op::{Actor, Op};
 use crate::id::NodeId;
 
 /// Ends a connection, for a reason that is told to the other side where there is a way to tell it. Must not block.
@@ -27,7 +27,7 @@ struct Known {
 
 struct Connection {
     number: u64,
-    for_what: Option<Action>,
+    for_what: Action,
     end: End,
 }
 
@@ -44,7 +44,7 @@ impl Connections {
     pub async fn enter(
         hub: &Arc<Hub>,
         node: NodeId,
-        for_what: Option<Action>,
+        for_what: Action,
         end: impl Fn(&str) + Send + Sync + 'static,
     ) -> Connected {
         let number = {
@@ -70,16 +70,14 @@ impl Connections {
         }
         let who = now(hub, node).await;
         for connection in standing {
-            let refusal = match (&who, connection.for_what) {
-                (Ok(op), Some(action)) => access::require(op, action).err().map(|refusal| refusal.message()),
-                (Ok(_), None) => None,
-                (Err(error), _) => Some(error.message()),
+            let why = match &who {
+                Ok(op) if access::allows(op, connection.for_what, &Scope::Everything) => continue,
+                Ok(op) => missing(op, connection.for_what),
+                Err(error) => error.message(),
             };
-            if let Some(refusal) = refusal {
-                tracing::info!(%node, refusal, "a connection ends");
-                self.forget(node, connection.number);
-                (connection.end)(&refusal);
-            }
+            tracing::info!(%node, why, "a connection ends");
+            self.forget(node, connection.number);
+            (connection.end)(&why);
         }
     }
 
@@ -106,6 +104,14 @@ async fn now(hub: &Hub, node: NodeId) -> Result<Op> {
             Ok(Op { actor: actor(&mut reader, &row).await?, ..hub.op("connections.review") })
         }
         _ => Err(Error::Forbidden("this node was revoked".to_owned())),
+    }
+}
+
+/// What a node lacks, in few words: a WebSocket carries no more than 123 bytes of a reason.
+fn missing(op: &Op, action: Action) -> String {
+    match op.actor {
+        Actor::Person(_) => format!("{action} takes the role {}, which its person has no more", action.roles),
+        _ => format!("{action} takes the role {}, which this node does not have", action.nodes),
     }
 }
 

@@ -66,7 +66,7 @@ pub fn take_over<L: FleetLink>(
         let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket_config())).await;
         let (ends, ended) = watch::channel(None);
         let end = move |why: &str| drop(ends.send_replace(Some(why.to_owned())));
-        let connected = Connections::enter(link.hub(), link.node(), Some(link.for_what()), end).await;
+        let connected = Connections::enter(link.hub(), link.node(), link.for_what(), end).await;
         let limits = Limits { heartbeat: None, lost_after: link.hub().settings.lost_after };
         let peer = Peer::start(socket, link.handler(), limits);
         link.begin(&peer);

@@ -150,9 +150,10 @@ pub async fn change(op: &Op, hub: &Arc<Hub>, name: &str, change: &NodeChange) ->
     }
     tell_after_commit(&mut act, hub, row.id);
     act.commit().await?;
+    // Before the node is told, which may take as long as it likes to hear it.
+    hub.connections.review(hub, row.id).await;
     let changed = NodeChanged { id: row.id.to_string(), name: now.0, roles: now.1 };
     hub.presence.tell_changed(row.id, changed).await;
-    hub.connections.review(hub, row.id).await;
     Ok(())
 }
 
@@ -172,9 +173,9 @@ pub async fn revoke(op: &Op, hub: &Arc<Hub>, name: &str) -> Result<()> {
     hub.record(&mut act, op, about("node.revoked", &row, Value::Null)).await?;
     tell_after_commit(&mut act, hub, row.id);
     act.commit().await?;
-    hub.streams.cut_node(hub, row.id, &format!("{} was revoked", row.name)).await;
     hub.presence.put_out(row.id, "this node was revoked");
     hub.connections.review(hub, row.id).await;
+    hub.streams.cut_node(hub, row.id, &format!("{} was revoked", row.name)).await;
     let mut told = hub.presence.told(row.id).lock().await;
     told.remove(&row.id);
     hub.tell_fleets(NodeHappening::Revoked(row.id)).await;

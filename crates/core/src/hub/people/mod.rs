@@ -300,8 +300,10 @@ pub(crate) async fn recheck_devices(hub: &Hub, id: PersonId) -> Result<()> {
     let mut reader = hub.store.read().await?;
     let devices = nodes::store::of_person(&mut reader, id).await?;
     drop(reader);
-    for device in devices {
+    for device in &devices {
         hub.connections.review(hub, device.id).await;
+    }
+    for device in devices {
         hub.streams.recheck(hub, device.id).await?;
     }
     Ok(())

@@ -5,11 +5,14 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use nave_agents::api::{Attachment, LARGEST_FILE};
+use nave_agents::api::{Attachment, LARGEST_FILE, MailHead};
 
+use super::logs::plain;
 use crate::client::{HubClient, segment};
 
 pub(super) const FILES: &str = "/nave/v1/agent-files";
+/// The longest part of a name that is kept, in bytes.
+const LONGEST_NAME: usize = 200;
 
 /// What is to be sent: each with its name. All are read before anything is sent.
 pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
@@ -43,38 +46,30 @@ pub(super) async fn bring(
     Ok(ids)
 }
 
-/// Fetches files and saves them into a folder; where each is then.
-pub(super) async fn save(
-    hub: &HubClient,
-    files: &[Attachment],
-    folder: &Path,
-) -> anyhow::Result<Vec<PathBuf>> {
+/// Fetches the files of a message and saves them into a folder; where each is then.
+pub(super) async fn save(hub: &HubClient, mail: &MailHead, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    let mut saved = Vec::with_capacity(files.len());
-    for file in files {
+    let mut saved = Vec::with_capacity(mail.attachments.len());
+    for file in &mail.attachments {
         let content = hub
             .get_bytes(&format!("{FILES}/{}", segment(&file.id)))
             .await
-            .with_context(|| format!("{} is not saved", file.filename))?;
-        saved.push(put(folder, &file.filename, &content)?);
+            .with_context(|| format!("{} is not saved", plain(&file.filename)))?;
+        saved.push(put(folder, mail.id, &file.filename, &content)?);
     }
     Ok(saved)
 }
 
-/// Saves a file under its name, or where there is another one of that name, under one with a number. Its name was chosen by
-/// who sent it: it leads nowhere, and is no name that anything looks for by itself.
-fn put(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
-    let name =
-        name.rsplit(['/', '\\']).next().unwrap_or_default().replace(|letter: char| letter.is_control(), "_");
-    let name = match name.trim_start_matches('.') {
-        "" => "file",
-        visible => visible,
-    };
-    let (stem, ending) =
-        name.rsplit_once('.').map_or((name, String::new()), |(stem, ending)| (stem, format!(".{ending}")));
+/// Saves a file under its name behind the number of its message, and where there is another one of that name, behind one more
+/// number. Who sent it chose its name: so it leads nowhere, and is none that programs look for by themselves or take for an option.
+fn put(folder: &Path, mail: i64, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
+    let name = plain(name.rsplit(['/', '\\']).next().unwrap_or_default());
+    let name = &name[name.ceil_char_boundary(name.len().saturating_sub(LONGEST_NAME))..];
     for number in 1..1_000 {
-        let name = if number == 1 { name.to_owned() } else { format!("{stem}-{number}{ending}") };
-        let path = folder.join(name);
+        let path = folder.join(match number {
+            1 => format!("{mail}-{name}"),
+            _ => format!("{mail}-{number}-{name}"),
+        });
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(mut file) => {
                 let written = file.write_all(content);
@@ -85,14 +80,14 @@ fn put(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
                 return Ok(path);
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                if fs::read(&path).is_ok_and(|there| there == content) {
+                if path.is_file() && fs::read(&path).is_ok_and(|there| there == content) {
                     return Ok(path);
                 }
             }
             Err(error) => return Err(error).with_context(|| format!("writing {}", path.display())),
         }
     }
-    bail!("{}: there are too many files named {name} already", folder.display())
+    bail!("{}: there are too many files named {mail}-{name} already", folder.display())
 }
 
 #[cfg(test)]
@@ -103,18 +98,20 @@ mod tests {
     fn nothing_is_overwritten_and_no_name_leads_anywhere() -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
         let saved = |name: &str, content: &str| -> anyhow::Result<String> {
-            let path = put(folder.path(), name, content.as_bytes())?;
+            let path = put(folder.path(), 17, name, content.as_bytes())?;
             assert_eq!(fs::read_to_string(&path)?, content);
             Ok(path.strip_prefix(folder.path())?.display().to_string())
         };
-        assert_eq!(saved("a.txt", "one")?, "a.txt");
-        assert_eq!(saved("a.txt", "two")?, "a-2.txt");
-        assert_eq!(saved("a.txt", "two")?, "a-2.txt", "the same once more");
-        assert_eq!(saved("a.txt", "three")?, "a-3.txt");
-        assert_eq!(saved("../../b", "x")?, "b");
-        assert_eq!(saved(".bashrc", "x")?, "bashrc");
-        assert_eq!(saved("..", "x")?, "file");
-        assert_eq!(saved("c\nd", "x")?, "c_d");
+        assert_eq!(saved("a.txt", "one")?, "17-a.txt");
+        assert_eq!(saved("a.txt", "two")?, "17-2-a.txt");
+        assert_eq!(saved("a.txt", "two")?, "17-2-a.txt", "the same once more");
+        assert_eq!(saved("a.txt", "three")?, "17-3-a.txt");
+        assert_eq!(saved("../../b", "x")?, "17-b");
+        for name in [".bashrc", "..", "-rf", "AGENTS.md"] {
+            assert_eq!(saved(name, "x")?, format!("17-{name}"));
+        }
+        assert!(!saved("c\nd", "x")?.contains('\n'));
+        assert!(saved(&format!("{}.txt", "ä".repeat(200)), "x")?.ends_with("ä.txt"));
         Ok(())
     }
 

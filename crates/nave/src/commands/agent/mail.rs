@@ -34,28 +34,16 @@ pub async fn run(context: &Context<'_>, command: AgentMail) -> anyhow::Result<()
         }
         AgentMail::Read { mail, save, agent } => {
             let mail: Mail = hub.get(&format!("{MAILS}/{mail}?agent={}&read=true", segment(&agent))).await?;
-            if let Some(folder) = save {
-                for saved in files::save(&hub, &mail.head.attachments, &folder).await? {
-                    printer.talk(format!("nave: {} is saved", saved.display()));
-                }
-            }
             if printer.is_json() {
-                return printer.value(&mail);
+                printer.value(&mail)?;
+            } else {
+                print(context, &mail);
             }
-            let head = &mail.head;
-            for (name, value) in [
-                ("from", head.from.clone()),
-                ("to", head.to.join(", ")),
-                ("at", moment(head.created_at)),
-                ("subject", head.subject.clone()),
-            ] {
-                printer.data(format!("{name:<9}{}", plain(&value)));
+            // It counts as read by now: so it is shown whatever comes of its files.
+            let Some(folder) = save else { return Ok(()) };
+            for saved in files::save(&hub, &mail.head, &folder).await? {
+                printer.talk(format!("nave: {} is saved", saved.display()));
             }
-            for file in &head.attachments {
-                printer.data(format!("{:<9}{} ({} bytes)", "file", plain(&file.filename), file.size));
-            }
-            printer.data("");
-            mail.body.lines().for_each(|line| printer.data(plain(line)));
             Ok(())
         }
         AgentMail::Send { to, subject, body, files, agent } => {
@@ -77,6 +65,23 @@ pub async fn run(context: &Context<'_>, command: AgentMail) -> anyhow::Result<()
             Ok(())
         }
     }
+}
+
+fn print(context: &Context<'_>, mail: &Mail) {
+    let head = &mail.head;
+    for (name, value) in [
+        ("from", head.from.clone()),
+        ("to", head.to.join(", ")),
+        ("at", moment(head.created_at)),
+        ("subject", head.subject.clone()),
+    ] {
+        context.printer.data(format!("{name:<9}{}", plain(&value)));
+    }
+    for file in &head.attachments {
+        context.printer.data(format!("{:<9}{} ({} bytes)", "file", plain(&file.filename), file.size));
+    }
+    context.printer.data("");
+    mail.body.lines().for_each(|line| context.printer.data(plain(line)));
 }
 
 fn show(context: &Context<'_>, mails: &[Mail], empty: &str) -> anyhow::Result<()> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use nave_core::hub::access::Action;
 use nave_core::hub::context::Hub;
 use nave_core::hub::error::Error;
 use nave_core::hub::nodes::keyed::{self, Admitted, Refusal};
@@ -45,6 +44,8 @@ impl From<Refusal> for Turned {
         // A program of NAISYS looks for these words, says them, and ends.
         match refusal {
             Refusal::Name(_) => Self::Away("Missing hostName", "missing_host_name"),
+            // Roles are given and taken: its agents need not be started by hand when it has this one again.
+            Refusal::Role(words) => Self::Back(words),
             refusal if refusal.is_final() => Self::Away("Invalid access key", "invalid_access_key"),
             refusal => Self::Back(refusal.to_string()),
         }
@@ -110,7 +111,7 @@ impl Naisys {
         let connection = self.connected().enter(None, &asking);
         let session = Session {
             name: admitted.name().to_owned(),
-            _connected: stands(&hub, &admitted, None, &asking.socket).await,
+            _connected: stands(&hub, &admitted, &asking.socket).await,
             socket: asking.socket,
             connection,
             host: None,
@@ -166,7 +167,7 @@ impl Naisys {
         }
         let session = Session {
             name: name.to_owned(),
-            _connected: stands(&hub, &admitted, Some(RUN), &asking.socket).await,
+            _connected: stands(&hub, &admitted, &asking.socket).await,
             socket: asking.socket,
             connection,
             host: Some(host),
@@ -232,8 +233,8 @@ impl Naisys {
     }
 }
 
-/// A connection stands as long as the node whose key it came with may have it.
-async fn stands(hub: &Arc<Hub>, admitted: &Admitted, for_what: Option<Action>, socket: &Socket) -> Connected {
+/// A connection stands as long as the node whose key it came with may have it; a supervisor's too, which was let in as a host.
+async fn stands(hub: &Arc<Hub>, admitted: &Admitted, socket: &Socket) -> Connected {
     let socket = socket.clone();
-    Connections::enter(hub, admitted.node(), for_what, move |_| socket.close()).await
+    Connections::enter(hub, admitted.node(), RUN, move |_| socket.close()).await
 }

@@ -14,15 +14,10 @@ use super::text;
 
 /// The most characters of a text that are shown at once.
 const LONGEST_PART: usize = 20_000;
-/// The largest picture that is shown, in bytes: clients refuse larger ones.
-const LARGEST_PICTURE: usize = 1 << 20;
-/// How pictures begin that models can look at, and what they are.
-const PICTURES: [(&[u8], &str); 4] = [
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"RIFF", "image/webp"),
-];
+/// The largest picture that is shown, in bytes: as base64, it is a third larger.
+const LARGEST_PICTURE: usize = 700 << 10;
+/// The most pixels on a side of a picture that models look at.
+const LONGEST_SIDE: u32 = 8_000;
 
 /// Which file is wanted.
 #[derive(Deserialize, JsonSchema)]
@@ -79,7 +74,7 @@ fn answer(file: &Attachment, content: &[u8], from: usize) -> anyhow::Result<Answ
     let name = text::line(&file.filename);
     let mut told = format!("A file of {} bytes, which is called:\n{}\n", file.size, text::quoted(&name));
     let mut shown = Content { name, size: file.size, kind: Kind::Other, text: None, next_cursor: None };
-    if let Some((_, kind)) = PICTURES.iter().find(|(begin, _)| content.starts_with(begin)) {
+    if let Some(kind) = picture(content) {
         shown.kind = Kind::Picture;
         if content.len() > LARGEST_PICTURE {
             told.push_str("It is a picture that is too large to be shown here.");
@@ -107,6 +102,27 @@ fn answer(file: &Attachment, content: &[u8], from: usize) -> anyhow::Result<Answ
     Answer::new(&shown, told)
 }
 
+/// What kind of picture this is, if it is whole by its head and its end: what is none would be refused by a model, in every turn
+/// from then on.
+fn picture(content: &[u8]) -> Option<&'static str> {
+    let is = |from: usize, word: &[u8]| content.get(from..from + word.len()) == Some(word);
+    let number = |from: usize| Some(u32::from_be_bytes(content.get(from..from + 4)?.try_into().ok()?));
+    let fits = |side: Option<u32>| side.is_some_and(|side| (1..=LONGEST_SIDE).contains(&side));
+    if is(0, b"\x89PNG\r\n\x1a\n") {
+        let whole = is(12, b"IHDR") && content.ends_with(b"IEND\xaeB\x60\x82");
+        return (whole && fits(number(16)) && fits(number(20))).then_some("image/png");
+    }
+    if is(0, b"\xff\xd8\xff") {
+        return content.ends_with(b"\xff\xd9").then_some("image/jpeg");
+    }
+    if is(0, b"GIF87a") || is(0, b"GIF89a") {
+        return content.ends_with(b";").then_some("image/gif");
+    }
+    let length = content.get(4..8).and_then(|four| Some(u32::from_le_bytes(four.try_into().ok()?)));
+    let is_whole = length.is_some_and(|length| length as usize + 8 == content.len());
+    (is(0, b"RIFF") && is(8, b"WEBP") && is_whole).then_some("image/webp")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,9 +144,17 @@ mod tests {
         let long = told("ä".repeat(LONGEST_PART + 1).as_bytes(), 0)?;
         assert_eq!(long.value["next_cursor"], LONGEST_PART);
         assert!(told(b"Hi", 3).is_err());
+        let png = |side: u8| {
+            [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0", &[side, 1, 0, 0, 0, 1][..], b"IEND\xaeB\x60\x82"].concat()
+        };
+        let large = [b"GIF89a", &vec![0; LARGEST_PICTURE][..], b";"].concat();
         for (content, kind, is_shown) in [
-            (&b"\x89PNG\r\n\x1a\n..."[..], "picture", true),
-            (&[&b"GIF8"[..], &vec![0; LARGEST_PICTURE]].concat(), "picture", false),
+            (&png(0)[..], "picture", true),
+            (b"RIFF\x05\0\0\0WEBP.", "picture", true),
+            (&large, "picture", false),
+            (&png(255), "other", false),
+            (b"RIFF\x05\0\0\0WAVE\xff", "other", false),
+            (b"\x89PNG\r\n\x1a\n and no more", "other", false),
             (b"\xfe\xff", "other", false),
             (b"a\0b", "other", false),
         ] {
