@@ -234,11 +234,11 @@ async fn a_runner_goes_with_its_role_and_comes_back_with_it() -> anyhow::Result<
     if !need("socket-io") {
         return Ok(());
     }
-    let mut farm = Farm::with(Setup::default()).await?;
+    let mut farm = Farm::with(Setup { agents: supervised(), ..Setup::default() }).await?;
     let (op, hub) = (farm.op(), farm.hub.hub().clone());
-    let becomes = async |role: &str| {
+    let becomes = async |name: &str, role: &str| {
         let change = NodeChange { roles: Some(vec![role.to_owned()]), ..NodeChange::default() };
-        nodes::change(&op, &hub, "BOX", &change).await
+        nodes::change(&op, &hub, name, &change).await
     };
     let unread = json!({ "userId": 2, "kind": "mail" });
     farm.runner("BOX").await?;
@@ -249,18 +249,26 @@ async fn a_runner_goes_with_its_role_and_comes_back_with_it() -> anyhow::Result<
     assert_eq!(farm.ask("BOX", "mail_unread", unread.clone()).await?["success"], true);
     assert!(!farm.clients.has_seen("BOX", "disconnect"));
 
-    becomes("exporter").await?;
+    becomes("BOX", "exporter").await?;
     farm.clients.sees("BOX", "disconnect").await?;
     until("its host is gone", async || {
         hosts::show(&op, &farm.agents, "BOX").ok().filter(|host| !host.online)
     })
     .await?;
-    becomes("host").await?;
+    // However long it lacks the role: what it is told then does not end its program.
+    for _ in 0..2 {
+        farm.clients.sees("BOX", "attempt").await?;
+    }
+    becomes("BOX", "host").await?;
     until("its host is back by itself", async || {
         hosts::show(&op, &farm.agents, "BOX").ok().filter(|host| host.online)
     })
     .await?;
     assert_eq!(farm.ask("BOX", "mail_unread", unread).await?["success"], true);
+
+    farm.supervisor().await?;
+    becomes("SUPERVISOR", "exporter").await?;
+    farm.clients.sees("SUPERVISOR", "disconnect").await?;
     Ok(())
 }
 
