@@ -86,7 +86,7 @@ fn fuzz(target: Option<String>, seconds: u64) -> anyhow::Result<()> {
 }
 
 fn bench(arguments: &[String]) -> anyhow::Result<()> {
-    // What is measured, as people build it.
-    cargo::run(&mut cargo::cargo(["build", "--release", "--package", "nave"]))?;
-    cargo::run(cargo::cargo(["run", "--release", "--package", "nave-bench", "--"]).args(arguments))
+    // What is measured, as it is packaged.
+    cargo::run(&mut cargo::cargo(["build", "--profile", "dist", "--package", "nave"]))?;
+    cargo::run(cargo::cargo(["run", "--profile", "dist", "--package", "nave-bench", "--"]).args(arguments))
 }

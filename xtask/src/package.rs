@@ -12,7 +12,7 @@ use crate::deb;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The cargo profile to build with; `dev` is quicker, for tests
-    #[arg(long, default_value = "release")]
+    #[arg(long, default_value = "dist")]
     profile: String,
 }
 

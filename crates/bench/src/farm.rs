@@ -19,10 +19,10 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned()
 }
 
-/// The release build, which `cargo xtask bench` makes first.
+/// The program as it is packaged, which `cargo xtask bench` makes first.
 pub fn nave() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("release/nave")
+    target.join("dist/nave")
 }
 
 /// A running hub.

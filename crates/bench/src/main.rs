@@ -1,4 +1,4 @@
-//! The measurements: the release build of `nave` as real processes, beside raw TCP and the tools that people use
+//! The measurements: `nave` as it is packaged, as real processes, beside raw TCP and the tools that people use
 //! instead, in one run. Prints Markdown; what is compared is the ratio, since machines differ.
 
 #![expect(clippy::cast_precision_loss, reason = "figures are shown with one digit after the point")]

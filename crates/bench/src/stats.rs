@@ -71,7 +71,7 @@ impl Spread {
 pub fn page(tables: &[Table]) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut page = format!(
-        "# Performance\n\nWritten by `cargo xtask bench --write`, with the release build, everything on one machine with {cores} cores\n\
+        "# Performance\n\nWritten by `cargo xtask bench --write`, with the program as it is packaged, everything on one machine with {cores} cores\n\
          (the load runs on the same cores). Medians, with the range in brackets. Times depend on the machine; compare ratios.\n"
     );
     for table in tables {
