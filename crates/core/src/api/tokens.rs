@@ -70,7 +70,7 @@ pub struct ApiTokenSecret {
 #[serde(deny_unknown_fields)]
 pub struct IdTokenRequest {
     /// The program that it is shown to.
-    #[cfg_attr(feature = "hub", schema(example = "not-my-board"))]
+    #[cfg_attr(feature = "hub", schema(example = "not-my-board", pattern = "^[^\\x00]*$"))]
     pub program: String,
 }
 
