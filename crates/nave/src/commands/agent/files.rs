@@ -5,12 +5,13 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
+use hyper::body::Bytes;
 use nave_agents::api::{Attachment, LARGEST_FILE, MailHead};
 
 use super::logs::plain;
 use crate::client::{HubClient, segment};
 
-pub(super) const FILES: &str = "/nave/v1/agent-files";
+const FILES: &str = "/nave/v1/agent-files";
 /// The longest part of a name that is kept, in bytes.
 const LONGEST_NAME: usize = 200;
 
@@ -38,12 +39,26 @@ pub(super) async fn bring(
 ) -> anyhow::Result<Vec<String>> {
     let mut ids = Vec::with_capacity(files.len());
     for (name, content) in files {
-        let path = format!("{FILES}?agent={}&filename={}", segment(agent), segment(&name));
-        let kept: Attachment =
-            hub.post_bytes(&path, content).await.with_context(|| format!("{name} is not sent"))?;
-        ids.push(kept.id);
+        ids.push(keep(hub, agent, &name, content).await.with_context(|| format!("{name} is not sent"))?);
     }
     Ok(ids)
+}
+
+/// Keeps a file on the hub that is to hang on a message of an agent; its id there.
+pub(super) async fn keep(
+    hub: &HubClient,
+    agent: &str,
+    name: &str,
+    content: Vec<u8>,
+) -> anyhow::Result<String> {
+    let path = format!("{FILES}?agent={}&filename={}", segment(agent), segment(name));
+    let kept: Attachment = hub.post_bytes(&path, content).await?;
+    Ok(kept.id)
+}
+
+/// What is in a file that the hub keeps.
+pub(super) async fn fetch(hub: &HubClient, id: &str) -> anyhow::Result<Bytes> {
+    hub.get_bytes(&format!("{FILES}/{}", segment(id))).await
 }
 
 /// Fetches the files of a message and saves them into a folder; where each is then.
@@ -51,10 +66,8 @@ pub(super) async fn save(hub: &HubClient, mail: &MailHead, folder: &Path) -> any
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let mut saved = Vec::with_capacity(mail.attachments.len());
     for file in &mail.attachments {
-        let content = hub
-            .get_bytes(&format!("{FILES}/{}", segment(&file.id)))
-            .await
-            .with_context(|| format!("{} is not saved", plain(&file.filename)))?;
+        let content = fetch(hub, &file.id).await;
+        let content = content.with_context(|| format!("{} is not saved", plain(&file.filename)))?;
         saved.push(put(folder, mail.id, &file.filename, &content)?);
     }
     Ok(saved)

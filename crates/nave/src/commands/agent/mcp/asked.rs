@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use http::Method;
 use hyper::body::Bytes;
 use nave_agents::api::{
-    Agent, AgentDetail, AgentSelf, Attachment, BudgetView, Colleague, LogPage, Mail, NewMail, SpendWindow,
+    Agent, AgentDetail, AgentSelf, BudgetView, Colleague, LogPage, Mail, NewMail, SpendWindow,
 };
 use nave_link::address::HubUrl;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::super::files::FILES;
+use super::super::files;
 use super::super::mail::MAILS;
 use super::super::path;
 use crate::client::{HubClient, segment};
@@ -123,16 +123,14 @@ impl Asked {
 
     /// What is in a file that hangs on one of the agent's messages.
     pub(super) async fn file(&self, id: &str) -> anyhow::Result<Bytes> {
-        self.hub().await?.get_bytes(&format!("{FILES}/{}", segment(id))).await
+        files::fetch(&self.hub().await?, id).await
     }
 
     /// Keeps a file on the hub that is to hang on a message; its id there.
     pub(super) async fn bring(&self, filename: &str, content: String) -> anyhow::Result<String> {
         let hub = self.hub().await?;
         let name = self.name_by(&hub).await?;
-        let path = format!("{FILES}?agent={}&filename={}", segment(&name), segment(filename));
-        let kept: Attachment = hub.post_bytes(&path, content.into_bytes()).await?;
-        Ok(kept.id)
+        files::keep(&hub, &name, filename, content.into_bytes()).await
     }
 
     pub(super) async fn send(&self, new: NewMail) -> anyhow::Result<Mail> {
